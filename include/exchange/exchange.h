@@ -1,0 +1,153 @@
+/*
+ * One request's life, whatever protocol brought it.
+ *
+ * Vocabulary: *exchange* = one client request and its answer; *fill* = one origin fetch that
+ * exchanges read from; *client* = the protocol side (HTTP/1.1 now), behind exchange_client_ops.
+ *
+ * The client parses a request, calls exchange_new, feeds the request body, and is called back for the
+ * answer. An exchange ends exactly once: the client calls exchange_sent when the last byte of the answer
+ * was handed to the kernel (or will never be), after which the exchange is gone.
+ */
+#ifndef LARDER_EXCHANGE_EXCHANGE_H
+#define LARDER_EXCHANGE_EXCHANGE_H
+
+#include "access/access.h"
+#include "cache/rules.h"
+#include "http/framing.h"
+#include "http/target.h"
+#include "net/stream.h"
+#include "origin/origin.h"
+#include "stat/stat.h"
+#include "store/store.h"
+
+struct exchange_options {
+#define OPTION(type, name, def, min, max, text) OPTION_MEMBER_##type(name)
+#include "exchange/options.def"
+#undef OPTION
+};
+struct exchange_listener_options {
+#define OPTION(type, name, def, min, max, text) OPTION_MEMBER_##type(name)
+#include "exchange/listener.def"
+#undef OPTION
+};
+struct exchange_stats {
+#define COUNTER(kind, name, text) STAT_MEMBER(kind, name, text)
+#include "exchange/counters.def"
+#undef COUNTER
+};
+
+enum exchange_kind { EXCHANGE_FORWARD, EXCHANGE_REVERSE };
+
+/* A listener as the exchange knows it; lives as long as the process. */
+struct exchange_listener {
+	enum exchange_kind kind;
+	struct view name;          /* "forward=127.0.0.1:3128" */
+	struct http_target origin; /* reverse: scheme, host, port; path is a prefix ("/" for none) */
+	struct access *access;
+	struct cache_options cache;
+	struct exchange_listener_options options;
+};
+
+/* What all exchanges of a worker share. */
+struct exchange_env;
+/* The parts must outlive it. `store` may be NULL (nothing is stored then). NULL: out of memory. */
+struct exchange_env *exchange_env_new(struct net_loop *l, const struct exchange_options *options,
+                                      struct store *store, struct origin *origin,
+                                      struct exchange_stats *stats);
+/* Ends fills and tunnels that are left. All exchanges must be gone. */
+void exchange_env_free(struct exchange_env *env);
+/* Fills (with clients gone) and tunnels still running, for a drain. */
+unsigned exchange_env_busy(const struct exchange_env *env);
+/* Cuts the tunnels and abandons the fills that no client waits for. */
+void exchange_env_abandon(struct exchange_env *env);
+/* The name in Via and Cache-Status. */
+struct view exchange_pseudonym(const struct exchange_env *env);
+
+/* ---- The answer, towards the client ---- */
+
+/* A head as HTTP/1.1 text in up to three stretches: status line and field lines, each ended by CRLF,
+ * without the blank line, framing or hop-by-hop fields but with Content-Length where the length is known.
+ * The protocol adds Connection, Transfer-Encoding and the blank line. Valid during the call. */
+struct exchange_reply {
+	unsigned status;
+	struct view head[3];
+	unsigned nhead;
+	bool no_body;      /* HEAD, 204, 304: nothing follows whatever the fields say */
+	uint64_t length;   /* of the body to come; HTTP_LENGTH_UNKNOWN */
+	struct view body;  /* the body or its beginning; valid during the call: what the socket does not take is copied */
+	bool complete;     /* body is the whole of it: no data or end call follows */
+	bool close;        /* the connection must close afterwards */
+	struct view upgrade; /* 101: value of Upgrade */
+};
+
+struct exchange_client_ops {
+	/* 100, 102, 103 …; dropped for HTTP/1.0. Only before reply. */
+	void (*interim)(void *c, const struct exchange_reply *r);
+	void (*reply)(void *c, const struct exchange_reply *r);
+	/* More body. Returns the bytes taken (sent or buffered, at most a bounded amount), fewer than given when the
+	 * socket is full: then exchange_writable is called later. */
+	size_t (*data)(void *c, struct view data);
+	/* The same out of a file (sendfile). */
+	size_t (*file)(void *c, int fd, uint64_t offset, uint64_t len);
+	/* The body is complete. `trailers`: field lines, CRLF each, sent where the framing can. */
+	void (*end)(void *c, struct view trailers);
+	/* The answer breaks off: nothing that looks complete must reach the peer; the connection closes. */
+	void (*abort)(void *c);
+	/* Stop or go on reading the request body (back-pressure). */
+	void (*hold_body)(void *c, bool hold);
+	/* 200 to CONNECT or 101: gives the socket away, with what was read of it beyond the request in *first
+	 * (valid until the next call into the loop). Called after `reply` with complete set. The client waits until its
+	 * output has left, then calls exchange_tunnel. */
+	void (*detach)(void *c);
+};
+
+struct exchange_request {
+	const struct http_head *head; /* hops not yet marked; valid until exchange_sent */
+	const struct http_target *target; /* valid until exchange_sent */
+	bool has_body;
+	uint64_t length; /* of the body; HTTP_LENGTH_UNKNOWN: chunked */
+	bool expects_continue;
+	struct addr client;
+	struct addr local;    /* the address it arrived on */
+	int64_t arrived_us;   /* wall time, µs */
+	uint64_t arrived_mono_us;
+};
+
+struct exchange;
+/* Begins. ops->reply may be called before the return, even all of the answer. Returns NULL when out
+ * of memory (the client then answers 503 by itself). `*slot` is set before anything can be called back. */
+struct exchange *exchange_new(struct exchange_env *env, const struct exchange_listener *listener,
+                              const struct exchange_request *req,
+                              const struct exchange_client_ops *ops, void *client,
+                              struct exchange **slot);
+/* Request body. Returns the bytes taken; fewer than given after hold_body(true): the client keeps the
+ * rest and gives it again after hold_body(false). */
+size_t exchange_body(struct exchange *x, struct view data);
+void exchange_body_end(struct exchange *x);
+/* The request body broke off or was malformed: the origin must not take it for complete. */
+void exchange_body_abort(struct exchange *x);
+/* The client can take more again. */
+void exchange_writable(struct exchange *x);
+/* The detached socket: the exchange relays and logs by itself; the client is done with it. `first`: bytes
+ * already read from the client. exchange_sent must not be called after it. */
+void exchange_tunnel(struct exchange *x, int fd, struct view first);
+
+struct exchange_sent {
+	uint64_t bytes, body_bytes, received;
+	uint64_t first_byte_us; /* monotonic µs of the first byte sent; 0: none */
+	bool aborted;           /* the client went away or the answer broke off */
+};
+/* The end: logs and frees. Also when the client goes away at any moment. */
+void exchange_sent(struct exchange *x, const struct exchange_sent *sent);
+
+/* A complete error page for faults that the protocol side finds before there is an exchange (400, 408, 414,
+ * 431, 503 …): appends head lines (as exchange_reply.head, with Proxy-Status) to *head and the page to *body. `accept_html`:
+ * the client said it takes HTML. */
+int exchange_error_page(struct view pseudonym, unsigned status, const char *proxy_error,
+                        const char *detail, bool accept_html, struct buf *head, struct buf *body);
+/* Logs a request that never became an exchange. */
+void exchange_log_refused(const struct exchange_listener *listener, const struct addr *client,
+                          const struct http_head *head, unsigned status, const char *detail,
+                          uint64_t bytes, int64_t arrived_us);
+
+#endif

@@ -1,0 +1,171 @@
+/*
+ * The store: stored responses by key, on disk. LMDB holds the index, heads and small bodies;
+ * larger bodies are immutable files.
+ *
+ * Vocabulary: *record* = head, numbers and body of one stored response; *key* = method class and
+ * normalised URI; *selecting text* = the request's selecting field values under the stored Vary
+ * (cache_vary_select); *spool* = a body while it is being received; *blob* = a body file.
+ *
+ * All functions are for the process's loop thread unless they say otherwise. Slow writes go to
+ * the store's own writer thread; callbacks come on the loop. No function waits for a commit.
+ */
+#ifndef LARDER_STORE_STORE_H
+#define LARDER_STORE_STORE_H
+
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/buf.h"
+#include "base/hash.h"
+#include "base/option.h"
+#include "cache/rules.h"
+#include "stat/stat.h"
+
+struct net_loop;
+
+struct store_options {
+#define OPTION(type, name, def, min, max, text) OPTION_MEMBER_##type(name)
+#include "store/options.def"
+#undef OPTION
+};
+
+struct store_stats {
+#define COUNTER(kind, name, text) STAT_MEMBER(kind, name, text)
+#include "store/counters.def"
+#undef COUNTER
+};
+
+/* ---- Before the fork: directories, format, lock, shared memory ---- */
+
+struct store_home; /* DIR prepared and locked; shared memory of the pool */
+
+/* Creates what is missing in `dir` (owner uid:gid, mode 0700), checks the format, takes the lock,
+ * empties spool/, makes the shared memory (sketch, sizes). `size`: the hard cap in bytes; 0: half of
+ * the free disk or 20 GiB, whichever is less. `uid`/`gid`: (uid_t)-1: as we are. Never opens LMDB. On error
+ * *why (to be freed) is a sentence for the operator. 0, LARDER_EBUSY, LARDER_EVERSION, … */
+int store_home_open(const char *dir, uint64_t size, uid_t uid, gid_t gid, struct store_home **out,
+                    char **why);
+/* Lets go of the lock and the memory (only the master does). */
+void store_home_free(struct store_home *home);
+uint64_t store_home_size(const struct store_home *home);
+/* The cap may change on reload; eviction follows in steps. */
+void store_home_set_size(struct store_home *home, uint64_t size);
+
+/* ---- In each child ---- */
+
+struct store;
+
+/* Opens the environment (after the fork, once a process), frees dead readers' slots, starts the
+ * writer thread. `loop` may be NULL (tools): then no writes, callbacks or spools. `options` and `stats`
+ * must outlive the store. Opening takes the same time whatever is stored. */
+int store_open(struct store_home *home, struct net_loop *loop, const struct store_options *options,
+               struct store_stats *stats, struct store **out);
+/* Writes what is queued, calls the callbacks, joins the thread, closes. */
+void store_close(struct store *s);
+/* The keeper's duty, every second or so: dead readers, orphaned blobs (every sweep_interval), spool/
+ * leftovers, batch durability. Does a bounded piece of work a call. */
+void store_maintain(struct store *s, uint64_t now_ms);
+
+/* ---- Lookup ---- */
+
+struct store_key {
+	struct view text; /* borrowed from the caller */
+	struct hash128 hash;
+};
+/* The key of a text such as "GET http://host/path" (http_target_key after a method class). */
+void store_key_init(const struct store *s, struct view text, struct store_key *key);
+
+struct store_record {
+	struct cache_meta meta;
+	struct view key;       /* its text; ignored by store_commit */
+	struct view selecting; /* "" where the response has no Vary */
+	struct view vary;      /* names list (cache_vary_names) */
+	struct view head;      /* as cache_head_write made it */
+	uint8_t origin_ip[16]; /* where it came from (addr_ip16); zeros: unknown */
+	uint16_t origin_port;
+	uint64_t length;       /* of the body */
+	uint64_t id;           /* differs for every insert; given by the store */
+	struct view etag;      /* a view into head, empty if none */
+};
+
+struct store_file; /* an open body file, counted */
+
+struct store_hit {
+	struct store_record record; /* views into the map */
+	struct view body;           /* inline bodies: a view into the map */
+	struct store_file *file;    /* else, if length > 0: one reference, owned by the hit */
+	void *internal[2];
+};
+
+enum { STORE_NONE = 0, STORE_FOUND = 1, STORE_VARIES = 2 };
+
+/* Looks the key up under a selecting text. STORE_FOUND: *hit holds a read transaction until
+ * store_hit_done, which must come before the function that looked up returns to the loop.
+ * STORE_VARIES (only with selecting = NULL): hit->record.vary names the selecting fields: compute the
+ * text and look up again, after store_hit_done. STORE_NONE: nothing to release. Negative: damaged
+ * or failed; counts as nothing stored. Notes the use in the sketch. */
+int store_find(struct store *s, const struct store_key *key, const struct view *selecting,
+               struct store_hit *hit);
+void store_hit_done(struct store *s, struct store_hit *hit);
+/* Takes the hit's file reference over: then it outlives store_hit_done. */
+struct store_file *store_hit_take_file(struct store_hit *hit);
+int store_file_fd(const struct store_file *f);
+void store_file_unref(struct store *s, struct store_file *f);
+
+/* ---- Receiving and storing ---- */
+
+struct store_spool;
+
+/* A new spool, one reference. `expected`: body length or HTTP_LENGTH_UNKNOWN. Memory up to
+ * inline_max, then an unnamed file. NULL: out of memory. */
+struct store_spool *store_spool_new(struct store *s, uint64_t expected);
+void store_spool_ref(struct store_spool *sp);
+void store_spool_unref(struct store_spool *sp);
+/* Appends. 0, LARDER_ENOSPC, LARDER_ELIMIT (over object_max), …: then the spool takes no more,
+ * what is in it can still be read. */
+int store_spool_append(struct store_spool *sp, struct view data);
+uint64_t store_spool_length(const struct store_spool *sp);
+/* A readable stretch from `offset` on: memory (piece->mem, valid until the next append) or a file. */
+struct store_piece {
+	struct view mem;
+	int fd;        /* -1 for memory */
+	uint64_t len;
+};
+void store_spool_read(struct store_spool *sp, uint64_t offset, struct store_piece *piece);
+
+typedef void store_done_fn(void *arg, int err); /* 0: committed and visible to every process */
+
+/* Queues the spool's body as the record's, replacing what was stored under key and selecting text
+ * (and, when the Vary list changed, all variants). Copies what it needs of key and record; takes its own
+ * reference on the spool. record->length must be the spool's. `done` (may be NULL) is called exactly once,
+ * never from inside the call. An `err` from the call itself means that done will not be called. */
+int store_commit(struct store *s, const struct store_key *key, const struct store_record *record,
+                 struct store_spool *sp, store_done_fn *done, void *arg);
+/* Replaces head and meta of the record `id`, keeping its body. Done with LARDER_ENOENT if it is gone. */
+int store_update(struct store *s, const struct store_key *key, const struct store_record *record,
+                 uint64_t id, store_done_fn *done, void *arg);
+/* Removes all variants under the key. */
+int store_remove(struct store *s, const struct store_key *key, store_done_fn *done, void *arg);
+
+/* ---- Numbers and walks (any process that has it open) ---- */
+
+struct store_usage {
+	uint64_t cap, allocated; /* bytes; blocks really allocated of index, blobs, spools */
+	uint64_t index_bytes, index_free_bytes, blob_bytes;
+	uint64_t records, blobs;
+};
+int store_usage(struct store *s, struct store_usage *out);
+
+/* Checks everything: records parse, keys hash right, lengths and digests of blobs (their bytes too if
+ * `deep`), reference counts, queue entries. Calls `progress` now and then and `problem` for each finding. Returns
+ * the number of findings or a negative error. With `repair` damaged records are dropped. Renews its read
+ * transaction within 100 ms. */
+int store_verify(struct store *s, bool deep, bool repair,
+                 void (*progress)(void *arg, uint64_t done, uint64_t total),
+                 void (*problem)(void *arg, const char *text), void *arg);
+
+/* Opens the store of a stopped or running daemon for tools, without the daemon's lock: read-only unless
+ * `write` (which takes the lock: LARDER_EBUSY when a daemon runs). Drops to the owner's ids if root. */
+int store_open_tool(const char *dir, bool write, struct store **out, char **why);
+
+#endif
