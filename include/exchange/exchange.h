@@ -63,6 +63,12 @@ void exchange_env_abandon(struct exchange_env *env);
 /* The name in Via and Cache-Status. */
 struct view exchange_pseudonym(const struct exchange_env *env);
 
+/* Appends the text of the store's key for a GET of `target` through this listener: "GET " and the
+ * normalised URI. A reverse listener without names or origin_host puts its origin before the URI,
+ * so that a Host that a client invented cannot reach what another origin stored. 0 or the buffer's error. */
+int exchange_key_text(const struct exchange_listener *listener, const struct http_target *target,
+                      struct buf *out);
+
 /* ---- The answer, towards the client ---- */
 
 /* A head as HTTP/1.1 text in up to three stretches: status line and field lines, each ended by CRLF,
@@ -102,7 +108,7 @@ struct exchange_client_ops {
 };
 
 struct exchange_request {
-	const struct http_head *head; /* hops not yet marked; valid until exchange_sent */
+	struct http_head *head; /* the exchange marks its hops; valid until exchange_sent */
 	const struct http_target *target; /* valid until exchange_sent */
 	bool has_body;
 	uint64_t length; /* of the body; HTTP_LENGTH_UNKNOWN: chunked */
