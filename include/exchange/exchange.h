@@ -120,12 +120,12 @@ struct exchange_request {
 };
 
 struct exchange;
-/* Begins. ops->reply may be called before the return, even all of the answer. Returns NULL when out
- * of memory (the client then answers 503 by itself). `*slot` is set before anything can be called back. */
-struct exchange *exchange_new(struct exchange_env *env, const struct exchange_listener *listener,
-                              const struct exchange_request *req,
-                              const struct exchange_client_ops *ops, void *client,
-                              struct exchange **slot);
+/* Begins: sets *slot, and clears it when the exchange has ended (which may be before the return: ops->reply may
+ * be called at once, and exchange_sent from inside it). 0, or LARDER_ENOMEM (nothing was called back: the
+ * client answers 503 by itself). exchange_sent may be called from inside any of the ops. */
+int exchange_new(struct exchange_env *env, const struct exchange_listener *listener,
+                 const struct exchange_request *req, const struct exchange_client_ops *ops,
+                 void *client, struct exchange **slot);
 /* Request body. Returns the bytes taken; fewer than given after hold_body(true): the client keeps the
  * rest and gives it again after hold_body(false). */
 size_t exchange_body(struct exchange *x, struct view data);
