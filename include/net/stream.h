@@ -52,12 +52,13 @@ struct net_connect_result {
 	struct addr addr;
 };
 /* `allow` judges each resolved address before it is tried: 0, or negative to skip it; when all were
- * skipped err is the last answer of allow. `host` is a name or address (brackets allowed). */
+ * skipped err is the last answer of allow. `host` is a name or address (brackets allowed). done is never called
+ * from inside. The connect is gone when done is called. NULL: out of memory. */
 struct net_connect *net_connect_new(struct net_loop *l, struct view host, uint16_t port,
                                     uint64_t timeout_ms, int (*allow)(void *arg, const struct addr *a),
                                     void (*done)(void *arg, const struct net_connect_result *r),
                                     void *arg);
-/* done is not called. */
+/* done is not called. NULL is fine. */
 void net_connect_cancel(struct net_connect *c);
 
 /* ---- Listening sockets (used by the master, no loop) ---- */

@@ -27,6 +27,10 @@ struct net_loop {
 	uint32_t ntasks;
 	struct net_poll_list spare_polls;
 	unsigned nspare_polls;
+	int spare_pipes[32][2]; /* empty pipes of relays */
+	unsigned nspare_pipes;
+	char *scratch; /* 64 KiB through which relays copy; made by the first that does */
+	unsigned threads;
 	uint64_t wall_read_ms; /* the tick in which `wall_s` was read */
 	int64_t wall_s;
 	struct resolver *resolver; /* made by the first connect */
@@ -38,6 +42,7 @@ void loop_timers_fini(struct net_loop *l);
 /* Closes a handle that was still open at net_loop_free. */
 void loop_poll_close(uv_handle_t *h);
 void loop_polls_fini(struct net_loop *l);
+void loop_pipes_fini(struct net_loop *l);
 void loop_wake_close(uv_handle_t *h);
 void loop_signal_close(uv_handle_t *h);
 

@@ -66,6 +66,7 @@ struct net_loop *net_loop_new(unsigned threads)
 	}
 	l->magic = NET_LOOP_MAGIC;
 	l->uv.data = l;
+	l->threads = threads;
 	TAILQ_INIT(&l->tasks);
 	LIST_INIT(&l->spare_polls);
 	uv_timer_init(&l->uv, &l->timer);
@@ -130,7 +131,9 @@ void net_loop_free(struct net_loop *l)
 	} while (uv_loop_close(&l->uv) == UV_EBUSY);
 	loop_timers_fini(l);
 	loop_polls_fini(l);
+	loop_pipes_fini(l);
 	l->magic = 0;
+	free(l->scratch);
 	free(l->resolver);
 	free(l);
 }

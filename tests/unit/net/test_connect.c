@@ -1,0 +1,225 @@
+#include "unit.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "net/stream.h"
+
+static struct net_loop *loop;
+static struct net_connect_result result;
+static int results, refusals;
+static unsigned refuse; /* bits of enum addr_class; all of them: ~0U */
+
+static void setup(void)
+{
+	loop = net_loop_new(4);
+	results = refusals = 0;
+	refuse = 0;
+}
+
+static void teardown(void)
+{
+	net_loop_free(loop);
+}
+
+static int allow(void *arg, const struct addr *a)
+{
+	ck_assert_ptr_eq(arg, &results);
+	if (refuse == ~0U || (refuse == AF_INET && a->sa.sa_family == AF_INET) ||
+	    (refuse == AF_INET6 && a->sa.sa_family == AF_INET6)) {
+		refusals++;
+		return LARDER_EREFUSED;
+	}
+	return 0;
+}
+
+static void done(void *arg, const struct net_connect_result *r)
+{
+	ck_assert_ptr_eq(arg, &results);
+	result = *r;
+	results++;
+}
+
+static uint16_t listener(const char *ip, uint16_t port, int *fd)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+	struct addr a;
+
+	ck_assert_int_eq(addr_parse_ip(view_of(ip), port, &a), 0);
+	*fd = net_listen(&a, 128, false);
+	if (*fd < 0)
+		return 0;
+	ck_assert_int_eq(getsockname(*fd, (struct sockaddr *)&ss, &len), 0);
+	ck_assert(addr_from_sa((struct sockaddr *)&ss, len, &a));
+	return addr_port(&a);
+}
+
+static int try(const char *host, uint16_t port, uint64_t timeout_ms)
+{
+	struct net_connect *c;
+
+	results = 0;
+	c = net_connect_new(loop, view_of(host), port, timeout_ms, allow, done, &results);
+	ck_assert_ptr_nonnull(c);
+	ck_assert_int_eq(results, 0);
+	net_loop_run(loop);
+	ck_assert_int_eq(results, 1);
+	if (result.err)
+		ck_assert_int_eq(result.fd, -1);
+	else
+		close(result.fd);
+	return result.err;
+}
+
+START_TEST(names_and_addresses_connect)
+{
+	int fd;
+	uint16_t port = listener("127.0.0.1", 0, &fd);
+
+	ck_assert_int_eq(try("127.0.0.1", port, 20000), 0);
+	ck_assert_uint_eq(addr_port(&result.addr), port);
+	ck_assert_uint_eq(addr_classify(&result.addr), ADDR_LOOPBACK);
+	/* ::1 may come first and fails: the next address is tried at once (RFC 8305 §5). */
+	ck_assert_int_eq(try("localhost", port, 20000), 0);
+	ck_assert_int_eq(result.addr.sa.sa_family, AF_INET);
+	close(fd);
+}
+END_TEST
+
+START_TEST(addresses_of_version_6_connect)
+{
+	int fd;
+	uint16_t port = listener("::1", 0, &fd);
+
+	if (fd < 0)
+		return; /* no IPv6 here */
+	ck_assert_int_eq(try("[::1]", port, 20000), 0);
+	ck_assert_int_eq(result.addr.sa.sa_family, AF_INET6);
+	ck_assert_int_eq(try("::1", port, 20000), 0);
+	close(fd);
+}
+END_TEST
+
+START_TEST(closed_ports_refuse)
+{
+	int fd;
+	uint16_t port = listener("127.0.0.1", 0, &fd);
+
+	close(fd);
+	ck_assert_int_eq(try("127.0.0.1", port, 20000), LARDER_ECONNECT);
+	ck_assert_int_eq(try("localhost", port, 20000), LARDER_ECONNECT);
+}
+END_TEST
+
+START_TEST(addresses_are_judged_before_they_are_tried)
+{
+	int fd, from;
+	uint16_t port = listener("127.0.0.1", 0, &fd);
+	struct addr peer;
+
+	refuse = ~0U;
+	ck_assert_int_eq(try("127.0.0.1", port, 20000), LARDER_EREFUSED);
+	ck_assert_int_eq(refusals, 1);
+	ck_assert_int_eq(try("localhost", port, 20000), LARDER_EREFUSED);
+	from = net_accept(fd, &peer);
+	ck_assert_int_eq(from, LARDER_EAGAIN);
+	refuse = AF_INET6;
+	ck_assert_int_eq(try("localhost", port, 20000), 0);
+	close(fd);
+}
+END_TEST
+
+START_TEST(names_that_do_not_resolve)
+{
+	char longest[300];
+
+	memset(longest, 'a', sizeof(longest) - 1);
+	longest[sizeof(longest) - 1] = '\0';
+	ck_assert_int_eq(try(longest, 80, 20000), LARDER_ERESOLVE);
+	/* A label of 64 octets is no name (RFC 1035 §2.3.4): refused without asking anybody. */
+	longest[64] = '\0';
+	ck_assert_int_eq(try(longest, 80, 20000), LARDER_ERESOLVE);
+}
+END_TEST
+
+START_TEST(a_silent_peer_times_out)
+{
+	int fd, more[8];
+	struct addr a;
+	uint16_t port;
+	uint64_t began;
+
+	/* A backlog that is full drops further SYNs. */
+	ck_assert_int_eq(addr_parse_ip(V("127.0.0.1"), 0, &a), 0);
+	fd = net_listen(&a, 0, false);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(getsockname(fd, &a.sa, &a.len), 0);
+	port = addr_port(&a);
+	for (int i = 0; i < 8; i++) {
+		more[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		if (connect(more[i], &a.sa, a.len))
+			ck_assert_int_eq(errno, EINPROGRESS);
+	}
+	began = clock_mono_ms();
+	ck_assert_int_eq(try("127.0.0.1", port, 60), LARDER_ETIMEOUT);
+	ck_assert_uint_ge(clock_mono_ms() - began, 55);
+	for (int i = 0; i < 8; i++)
+		close(more[i]);
+	close(fd);
+}
+END_TEST
+
+START_TEST(cancelled_connects_stay_silent)
+{
+	struct net_connect *c[40];
+	int fd;
+	uint16_t port = listener("127.0.0.1", 0, &fd);
+
+	for (int i = 0; i < 40; i++) {
+		c[i] = net_connect_new(loop, i % 2 ? V("localhost") : V("127.0.0.1"), port, 20000,
+		                       allow, done, &results);
+		ck_assert_ptr_nonnull(c[i]);
+	}
+	for (int i = 0; i < 40; i++)
+		net_connect_cancel(c[i]);
+	net_connect_cancel(NULL);
+	net_loop_run(loop);
+	ck_assert_int_eq(results, 0);
+	close(fd);
+}
+END_TEST
+
+static void close_it(void *arg, const struct net_connect_result *r)
+{
+	ck_assert_int_eq(r->err, 0);
+	close(r->fd);
+	++*(int *)arg;
+}
+
+START_TEST(more_names_than_threads_take_turns)
+{
+	int fd, connected = 0;
+	uint16_t port = listener("127.0.0.1", 0, &fd);
+
+	for (int i = 0; i < 40; i++)
+		ck_assert_ptr_nonnull(net_connect_new(loop, V("localhost"), port, 20000, NULL,
+		                                      close_it, &connected));
+	net_loop_run(loop);
+	ck_assert_int_eq(connected, 40);
+	close(fd);
+}
+END_TEST
+
+UNIT_MAIN("net/connect", tcase_add_checked_fixture(tc, setup, teardown);
+          tcase_add_test(tc, names_and_addresses_connect);
+          tcase_add_test(tc, addresses_of_version_6_connect);
+          tcase_add_test(tc, closed_ports_refuse);
+          tcase_add_test(tc, addresses_are_judged_before_they_are_tried);
+          tcase_add_test(tc, names_that_do_not_resolve);
+          tcase_add_test(tc, a_silent_peer_times_out);
+          tcase_add_test(tc, cancelled_connects_stay_silent);
+          tcase_add_test(tc, more_names_than_threads_take_turns);)
