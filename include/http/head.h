@@ -55,7 +55,8 @@ void http_head_init(struct http_head *h, struct http_field *fields, unsigned cap
 
 /* Progress of an incremental parse; zero it for a new message. */
 struct http_scan {
-	size_t seen; /* bytes known to hold no end of the head */
+	size_t seen;   /* bytes known to hold no end of the line or head */
+	size_t fields; /* where the field section begins, once the request line is complete */
 };
 
 enum { HTTP_MORE = 0 }; /* outcome: the head is not complete yet */
@@ -63,11 +64,14 @@ enum { HTTP_MORE = 0 }; /* outcome: the head is not complete yet */
 /* Parses a request head at the start of `data` (all bytes received so far; call
  * again with more). Returns the head's length (> 0), HTTP_MORE, or LARDER_EPROTO
  * or LARDER_ELIMIT (start line over max_line: 414; field section over max_head or over h->cap
- * fields: 431) with *fault filled. RFC 9112 strictly: CRLF (a bare LF ends a line only in the
- * tolerance of §2.2, a bare CR never), no obs-fold, no space before a colon, no controls. */
+ * fields: 431) with *fault filled. RFC 9112 strictly: lines end in CRLF (a bare LF is refused,
+ * as §2.2 allows, so that nobody upstream can see other lines than larder), up to 4 empty lines
+ * before the request line are skipped, no obs-fold, no space before a colon, no controls. The
+ * verdict never depends on how the bytes were split over calls. */
 int64_t http_parse_request(struct http_head *h, struct http_scan *scan, struct view data,
                            size_t max_line, size_t max_head, struct http_fault *fault);
-/* The same for a whole response head, as collected from the origin. */
+/* The same for a whole response head, as collected from the origin (fault->status is 502). Only
+ * the space after a status code without a reason phrase may be missing. */
 int64_t http_parse_response(struct http_head *h, struct view data, size_t max_head,
                             struct http_fault *fault);
 /* Parses field lines only ("Name: value CRLF" …, no blank line): stored heads, trailers. 0 or negative. */
@@ -89,7 +93,8 @@ const struct http_field *http_find_text(const struct http_head *h, struct view n
 struct view http_only(const struct http_head *h, enum http_name id);
 
 /* Walks the members of a list field (RFC 9110 §5.6.1) over all its lines: quoted
- * strings and comments are kept whole, empty members skipped. */
+ * strings and comments are kept whole (to the end of the line where they have no end), empty
+ * members skipped. In If-Match and If-None-Match a backslash escapes nothing (§8.8.3). */
 struct http_list {
 	const struct http_head *head;
 	struct view name; /* for HTTP_OTHER */
@@ -108,7 +113,8 @@ bool http_list_has(const struct http_head *h, enum http_name id, struct view tok
 
 /* Sets `hop` on hop-by-hop fields (RFC 9110 §7.6.1: Connection and what it names, Keep-Alive,
  * Proxy-Connection, TE, Transfer-Encoding, Upgrade). Names that
- * Connection must not name (Content-Length, Host, Cache-Control, …) stay end-to-end. */
+ * Connection must not name (Content-Length, Host, Cache-Control, …) stay end-to-end. A Connection of
+ * more than 128 names makes all other fields hop-by-hop. */
 void http_head_mark_hops(struct http_head *h);
 
 #endif
