@@ -33,11 +33,14 @@ struct cache_control {
 	uint32_t set;
 	uint32_t max_age, s_maxage, min_fresh, max_stale; /* seconds or CACHE_DELTA_NONE */
 	uint32_t stale_while_revalidate, stale_if_error;
-	struct view no_cache_fields, private_fields; /* comma lists, quotes cut; may be several: first */
+	/* Comma lists of field names, quotes cut. A list that can't be honoured by leaving fields out
+	 * (no names, Content-Encoding, a second list) sets the bit of the form without names instead. */
+	struct view no_cache_fields, private_fields;
 };
 
 /* Parses all Cache-Control lines (and, when there is none, Pragma: RFC 9111 §5.4) of a head.
- * Repeated freshness directives: the first counts, if they differ the smallest. */
+ * Of repeated freshness directives the least permissive counts; one without a readable number is
+ * 0. Quoted arguments are accepted (RFC 9111 §5.2). */
 void cache_control_parse(const struct http_head *h, struct cache_control *out);
 
 #endif

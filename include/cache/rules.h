@@ -63,7 +63,7 @@ struct cache_meta {
 
 /* May this response to this request be stored (RFC 9111 §3)? Returns CACHE_STORE_OK with *meta
  * filled (always filled as far as possible, so that an answer can be explained), else why not.
- * Heads must have their hops marked. */
+ * Heads must have their hops marked. Without a lifetime, a validator is enough. */
 enum cache_reason cache_storable(const struct cache_options *o, const struct http_head *req,
                                  const struct http_head *res, int64_t request_time,
                                  int64_t response_time, struct cache_meta *meta);
@@ -120,12 +120,15 @@ enum http_range_outcome cache_ranges(const struct http_head *req, const struct c
  * response. Returns 1 if there was a validator, 0 if not, or the buffer's error. */
 int cache_validators_write(const struct http_head *stored, const struct cache_meta *meta,
                            struct buf *out);
-/* Does a 304 speak of this stored response (RFC 9111 §4.3.4)? */
+/* Does a 304 speak of this stored response (RFC 9111 §4.3.4)? One without any validator does: so
+ * the request must have carried no other validators than those of cache_validators_write. */
 bool cache_304_selects(const struct http_head *stored, const struct cache_meta *meta,
                        const struct http_head *res304);
 /* The stored head updated by a 304 (RFC 9111 §3.2): as cache_head_write, fields of the 304
- * replacing all of the same name but for Content-Length, Content-Encoding, Content-Range, Content-Type …;
- * *meta made anew. 0 or the buffer's error. */
+ * replacing all of the same name but for Content-Length, Content-Encoding, Content-Range,
+ * Content-Type, Content-Digest, ETag and a Set-Cookie that is not for all; Date is added where the
+ * 304 has none. `stored` must know its status. *meta is made anew; where the 304 forbids to keep the
+ * response, it says no-cache with lifetime 0. 0, LARDER_ENOMEM, or the buffer's error. */
 int cache_freshen(const struct cache_options *o, const struct http_head *req,
                   const struct http_head *stored, const struct http_head *res304,
                   int64_t request_time, int64_t response_time, uint64_t length, struct buf *out,

@@ -1,0 +1,37 @@
+/* What the files of room cache share. */
+#ifndef LARDER_CACHE_PRIVATE_H
+#define LARDER_CACHE_PRIVATE_H
+
+#include "cache/rules.h"
+
+/* The value of a field that may stand once (RFC 9110 §5.3): several equal lines count as one,
+ * differing ones as none. ptr is NULL if there is no such value; *present: there was any line. */
+struct view cache_single(const struct http_head *h, enum http_name id, bool *present);
+
+/* Cuts the next member off a comma list in which only quoted strings hide commas. A quote that
+ * never ends hides nothing. Empty members are skipped; false at the end. */
+bool cache_member_next(struct view *rest, struct view *member);
+
+/* Whether a response's qualified no-cache or private names the field. */
+bool cache_control_names(const struct cache_control *cc, struct view name);
+
+/* Fills *meta from a response head and its Cache-Control. */
+void cache_meta_fill(const struct cache_options *o, const struct http_head *res,
+                     const struct cache_control *cc, int64_t request_time, int64_t response_time,
+                     struct cache_meta *meta);
+
+/* All of cache_storable but for the request's method. */
+enum cache_reason cache_judge(const struct cache_options *o, const struct http_head *req,
+                              const struct http_head *res, const struct cache_control *cc,
+                              const struct cache_meta *meta);
+
+/* May Set-Cookie be kept and given to others? */
+bool cache_cookie_shareable(const struct cache_options *o, const struct cache_control *cc);
+
+/* Vary: *, or one that no request could match for sure (RFC 9111 §4.1). */
+bool cache_vary_any(const struct http_head *res);
+
+/* a − b in seconds, 0 when negative, at most CACHE_DELTA_MAX, whatever the operands. */
+uint32_t cache_since(int64_t a, int64_t b);
+
+#endif

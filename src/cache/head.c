@@ -1,0 +1,225 @@
+#include "cache-private.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/error.h"
+#include "http/framing.h"
+
+static void add_status(unsigned status, struct view reason, struct buf *out)
+{
+	BUF_ADD_LIT(out, "HTTP/1.1 ");
+	buf_addu(out, status);
+	buf_addc(out, ' ');
+	buf_addv(out, reason.len ? reason : view_of(http_reason(status)));
+	BUF_ADD_LIT(out, "\r\n");
+}
+
+static void add_field(struct view name, struct view value, struct buf *out)
+{
+	buf_addv(out, name);
+	BUF_ADD_LIT(out, ": ");
+	buf_addv(out, value);
+	BUF_ADD_LIT(out, "\r\n");
+}
+
+/* RFC 9111 §3.1: hop-by-hop fields and those about one proxy's own exchange are not stored.
+ * Content-Length and Age are made anew. */
+static bool stored_field(const struct http_field *f, const struct cache_control *cc)
+{
+	switch (f->id) {
+	case HTTP_AGE:
+	case HTTP_CONTENT_LENGTH:
+	case HTTP_PROXY_AUTHENTICATE:
+	case HTTP_PROXY_AUTHENTICATION_INFO:
+	case HTTP_PROXY_AUTHORIZATION:
+	case HTTP_TRAILER:
+		return false;
+	default:
+		return !f->hop && !cache_control_names(cc, f->name);
+	}
+}
+
+int cache_head_write(const struct http_head *res, const struct cache_control *cc, uint64_t length,
+                     struct buf *out)
+{
+	add_status(res->status, res->reason, out);
+	for (unsigned i = 0; i < res->nfields; i++) {
+		if (stored_field(&res->fields[i], cc))
+			add_field(res->fields[i].name, res->fields[i].value, out);
+	}
+	/* RFC 9110 §8.6: none in a 204. */
+	if (length != HTTP_LENGTH_UNKNOWN && res->status != 204) {
+		BUF_ADD_LIT(out, "Content-Length: ");
+		buf_addu(out, length);
+		BUF_ADD_LIT(out, "\r\n");
+	}
+	return out->err;
+}
+
+int cache_304_write(const struct http_head *stored, struct buf *out)
+{
+	bool etag = http_find(stored, HTTP_ETAG, 0) != NULL;
+
+	add_status(304, V("Not Modified"), out);
+	for (unsigned i = 0; i < stored->nfields; i++) {
+		const struct http_field *f = &stored->fields[i];
+
+		switch (f->id) {
+		case HTTP_LAST_MODIFIED: /* RFC 9110 §15.4.5: of use where there is no ETag */
+			if (etag)
+				break;
+			/* fall through */
+		case HTTP_CACHE_CONTROL:
+		case HTTP_CDN_CACHE_CONTROL:
+		case HTTP_CONTENT_LOCATION:
+		case HTTP_DATE:
+		case HTTP_ETAG:
+		case HTTP_EXPIRES:
+		case HTTP_VARY:
+		case HTTP_VIA:
+		case HTTP_CACHE_STATUS:
+			add_field(f->name, f->value, out);
+			break;
+		default:
+			break;
+		}
+	}
+	return out->err;
+}
+
+int cache_validators_write(const struct http_head *stored, const struct cache_meta *meta,
+                           struct buf *out)
+{
+	const struct http_field *etag = http_find(stored, HTTP_ETAG, 0);
+	const struct http_field *modified = http_find(stored, HTTP_LAST_MODIFIED, 0);
+	int any = 0;
+
+	if ((meta->flags & CACHE_F_ETAG) && etag) {
+		add_field(V("If-None-Match"), etag->value, out);
+		any = 1;
+	}
+	if ((meta->flags & CACHE_F_LAST_MODIFIED) && modified) {
+		add_field(V("If-Modified-Since"), modified->value, out);
+		any = 1;
+	}
+	return out->err ? out->err : any;
+}
+
+/* The 304's entity-tag against the stored one. 1: the same, 0: another, -1: nothing to compare. */
+static int match_etag(const struct http_head *stored, const struct http_head *res304)
+{
+	bool present;
+	struct view ours = cache_single(stored, HTTP_ETAG, &present);
+	struct view theirs = cache_single(res304, HTTP_ETAG, &present);
+	struct http_etag a, b;
+
+	if (!theirs.ptr || http_etag_parse(theirs, &b))
+		return -1;
+	if (!ours.ptr || http_etag_parse(ours, &a))
+		return b.weak ? -1 : 0;
+	return b.weak ? http_etag_weak_eq(&a, &b) : http_etag_strong_eq(&a, &b);
+}
+
+bool cache_304_selects(const struct http_head *stored, const struct cache_meta *meta,
+                       const struct http_head *res304)
+{
+	int etag = match_etag(stored, res304);
+	bool present;
+	struct view modified = cache_single(res304, HTTP_LAST_MODIFIED, &present);
+	int64_t t;
+
+	if (etag >= 0)
+		return etag;
+	t = modified.ptr ? http_date_parse(modified, meta->response_time) : HTTP_DATE_NONE;
+	if (t != HTTP_DATE_NONE)
+		return (meta->flags & CACHE_F_LAST_MODIFIED) && t == meta->last_modified;
+	/* No validator at all: many origins say as little. The request named one stored response,
+	 * so the answer can mean no other. A validator that can't be read is not none. */
+	return !present && !http_find(res304, HTTP_ETAG, 0);
+}
+
+/* RFC 9111 §3.2: a 304 does not change what the stored content depends on. */
+static bool updatable(const struct cache_options *o, const struct http_field *f,
+                      const struct cache_control *cc304)
+{
+	if (f->hop)
+		return false;
+	switch (f->id) {
+	case HTTP_CONTENT_DIGEST:
+	case HTTP_CONTENT_ENCODING:
+	case HTTP_CONTENT_LENGTH:
+	case HTTP_CONTENT_RANGE:
+	case HTTP_CONTENT_TYPE:
+	case HTTP_ETAG:
+		return false;
+	case HTTP_SET_COOKIE:
+		/* Meant for the one client whose request was validated, unless it says otherwise.
+		 */
+		return cache_cookie_shareable(o, cc304);
+	default:
+		return true;
+	}
+}
+
+static bool replaced(const struct http_field *f, const struct http_field *by, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		if (by[i].id == f->id && (f->id != HTTP_OTHER || view_ieq(by[i].name, f->name)))
+			return true;
+	}
+	return false;
+}
+
+/* Fills `into`, whose fields have room for both heads' and a Date. */
+static void merge(const struct cache_options *o, const struct http_head *stored,
+                  const struct http_head *res304, struct view date, struct http_head *into)
+{
+	struct http_field *news = into->fields;
+	struct cache_control cc304;
+	unsigned n = 0;
+
+	cache_control_parse(res304, &cc304);
+	for (unsigned i = 0; i < res304->nfields; i++) {
+		if (updatable(o, &res304->fields[i], &cc304))
+			news[n++] = res304->fields[i];
+	}
+	/* RFC 9110 §6.6.1: without a Date it is dated when it arrives. */
+	if (!http_find(res304, HTTP_DATE, 0))
+		news[n++] = (struct http_field){.name = V("Date"), .value = date, .id = HTTP_DATE};
+	into->nfields = n;
+	for (unsigned i = 0; i < stored->nfields; i++) {
+		if (!replaced(&stored->fields[i], news, n))
+			news[into->nfields++] = stored->fields[i];
+	}
+}
+
+int cache_freshen(const struct cache_options *o, const struct http_head *req,
+                  const struct http_head *stored, const struct http_head *res304,
+                  int64_t request_time, int64_t response_time, uint64_t length, struct buf *out,
+                  struct cache_meta *meta)
+{
+	struct http_head merged = *stored;
+	struct cache_control cc;
+	char date[HTTP_DATE_LEN];
+	enum cache_reason why;
+	int err;
+
+	merged.cap = stored->nfields + res304->nfields + 1;
+	merged.fields = calloc(merged.cap, sizeof(*merged.fields));
+	if (!merged.fields)
+		return LARDER_ENOMEM;
+	http_date_format(response_time, date);
+	merge(o, stored, res304, view_make(date, sizeof(date)), &merged);
+	cache_control_parse(&merged, &cc);
+	cache_meta_fill(o, &merged, &cc, request_time, response_time, meta);
+	why = cache_judge(o, req, &merged, &cc, meta);
+	/* What may no longer be kept answers this request and is never used again unasked. */
+	if (why != CACHE_STORE_OK && why != CACHE_STORE_NO_FRESHNESS) {
+		meta->flags |= CACHE_F_NO_CACHE;
+		meta->lifetime = 0;
+	}
+	err = cache_head_write(&merged, &cc, length, out);
+	free(merged.fields);
+	return err;
+}

@@ -1,0 +1,270 @@
+#include "cache-private.h"
+
+#include "base/num.h"
+
+struct view cache_single(const struct http_head *h, enum http_name id, bool *present)
+{
+	const struct http_field *first = http_find(h, id, 0), *f = first;
+
+	*present = first != NULL;
+	while (f && (f = http_find(h, id, (unsigned)(f - h->fields) + 1))) {
+		if (!view_eq(f->value, first->value))
+			return (struct view){NULL, 0};
+	}
+	return first ? first->value : (struct view){NULL, 0};
+}
+
+uint32_t cache_since(int64_t a, int64_t b)
+{
+	uint64_t d = (uint64_t)a - (uint64_t)b;
+
+	if (a <= b)
+		return 0;
+	return d > CACHE_DELTA_MAX ? CACHE_DELTA_MAX : (uint32_t)d;
+}
+
+static int64_t single_date(const struct http_head *h, enum http_name id, int64_t now, bool *present)
+{
+	struct view v = cache_single(h, id, present);
+
+	return v.ptr ? http_date_parse(v, now) : HTTP_DATE_NONE;
+}
+
+/* RFC 9111 §5.1: of a list the first member counts; what is no number is ignored. */
+static uint32_t age_value(const struct http_head *res)
+{
+	const struct http_field *f = http_find(res, HTTP_AGE, 0);
+	struct view rest;
+	uint64_t n;
+
+	if (!f ||
+	    num_parse_saturating(view_trim(view_cut(f->value, ',', &rest)), CACHE_DELTA_MAX, &n))
+		return 0;
+	return (uint32_t)n;
+}
+
+/* RFC 9110 §15.1: statuses with a heuristic lifetime; 206 is never stored. */
+static bool heuristic_status(unsigned status)
+{
+	switch (status) {
+	case 200:
+	case 203:
+	case 204:
+	case 300:
+	case 301:
+	case 308:
+	case 404:
+	case 405:
+	case 410:
+	case 414:
+	case 501:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* RFC 9111 §4.2.2 */
+static uint32_t heuristic_lifetime(const struct cache_options *o, const struct cache_meta *m)
+{
+	uint64_t lifetime, max = o->heuristic_max / 1000;
+
+	lifetime = (uint64_t)cache_since(m->date, m->last_modified) * o->heuristic_percent / 100;
+	if (lifetime > max)
+		lifetime = max;
+	return lifetime > CACHE_DELTA_MAX ? CACHE_DELTA_MAX : (uint32_t)lifetime;
+}
+
+/* RFC 9111 §4.2.1: the first of these that is there. */
+static void set_lifetime(const struct cache_options *o, const struct http_head *res,
+                         const struct cache_control *cc, struct cache_meta *m)
+{
+	bool present;
+	int64_t expires = single_date(res, HTTP_EXPIRES, m->response_time, &present);
+
+	if (cc->s_maxage != CACHE_DELTA_NONE) {
+		m->lifetime = cc->s_maxage;
+	} else if (cc->max_age != CACHE_DELTA_NONE) {
+		m->lifetime = cc->max_age;
+	} else if (present) {
+		/* §5.3: invalid ones, "0" above all, are in the past. */
+		m->lifetime = expires == HTTP_DATE_NONE ? 0 : cache_since(expires, m->date);
+	} else if ((m->flags & CACHE_F_LAST_MODIFIED) &&
+	           (heuristic_status(res->status) || (cc->set & CACHE_CC_PUBLIC))) {
+		m->lifetime = heuristic_lifetime(o, m);
+		m->flags |= CACHE_F_HEURISTIC;
+	}
+}
+
+static void set_validators(const struct http_head *res, struct cache_meta *m)
+{
+	bool present;
+	struct view etag = cache_single(res, HTTP_ETAG, &present);
+	struct http_etag tag;
+
+	if (etag.ptr && http_etag_parse(etag, &tag) == 0)
+		m->flags |= CACHE_F_ETAG | (tag.weak ? CACHE_F_ETAG_WEAK : 0U);
+	m->last_modified = single_date(res, HTTP_LAST_MODIFIED, m->response_time, &present);
+	if (m->last_modified == HTTP_DATE_NONE)
+		return;
+	m->flags |= CACHE_F_LAST_MODIFIED;
+	/* RFC 9110 §8.8.2.2: strong when the same clock's Date is at least a second later. */
+	if ((m->flags & CACHE_F_DATE) && m->last_modified < m->date)
+		m->flags |= CACHE_F_LAST_MODIFIED_STRONG;
+}
+
+void cache_meta_fill(const struct cache_options *o, const struct http_head *res,
+                     const struct cache_control *cc, int64_t request_time, int64_t response_time,
+                     struct cache_meta *m)
+{
+	bool present;
+	int64_t date = single_date(res, HTTP_DATE, response_time, &present);
+
+	/* Written to disk as it is: no byte may be left to chance. */
+	memset(m, 0, sizeof(*m));
+	m->request_time = request_time;
+	m->response_time = response_time;
+	m->date = date == HTTP_DATE_NONE ? response_time : date;
+	m->age = age_value(res);
+	m->status = res->status;
+	m->stale_while_revalidate = cc->stale_while_revalidate;
+	m->stale_if_error = cc->stale_if_error;
+	if (date != HTTP_DATE_NONE)
+		m->flags |= CACHE_F_DATE;
+	if (cc->set & CACHE_CC_NO_CACHE)
+		m->flags |= CACHE_F_NO_CACHE;
+	/* RFC 9111 §5.2.2.2, §5.2.2.8, §5.2.2.10 */
+	if ((cc->set & (CACHE_CC_MUST_REVALIDATE | CACHE_CC_PROXY_REVALIDATE)) ||
+	    cc->s_maxage != CACHE_DELTA_NONE)
+		m->flags |= CACHE_F_MUST_REVALIDATE;
+	if (cc->set & CACHE_CC_IMMUTABLE)
+		m->flags |= CACHE_F_IMMUTABLE;
+	if (cc->set & CACHE_CC_NO_TRANSFORM)
+		m->flags |= CACHE_F_NO_TRANSFORM;
+	if (http_list_has(res, HTTP_ACCEPT_RANGES, V("none")))
+		m->flags |= CACHE_F_ACCEPT_RANGES_NONE;
+	set_validators(res, m);
+	set_lifetime(o, res, cc, m);
+}
+
+/* Statuses that larder knows how to cache (RFC 9111 §3, §5.2.2.3). */
+static bool understood(unsigned status)
+{
+	switch (status) {
+	case 302:
+	case 303:
+	case 307:
+	case 400:
+	case 403:
+	case 451:
+	case 500:
+	case 502:
+	case 503:
+	case 504:
+		return true;
+	default:
+		return heuristic_status(status);
+	}
+}
+
+/* Not final, an answer about what the key does not hold (credentials, preconditions, ranges, the
+ * connection), or barred from caches. */
+static bool never_stored(unsigned status)
+{
+	switch (status) {
+	case 304: /* RFC 9111 §4.3.4: it updates, and is nothing by itself */
+	case 401:
+	case 407:
+	case 408:
+	case 412:
+	case 416:
+	case 417:
+	case 421:
+	case 425:
+	case 426:
+	case 428: /* RFC 6585 §3 */
+	case 429: /* RFC 6585 §4 */
+	case 431: /* RFC 6585 §5 */
+	case 511: /* RFC 6585 §6 */
+		return true;
+	default:
+		return status < 200 || status > 599;
+	}
+}
+
+bool cache_cookie_shareable(const struct cache_options *o, const struct cache_control *cc)
+{
+	return o->store_set_cookie || (cc->set & CACHE_CC_PUBLIC) ||
+	       cc->s_maxage != CACHE_DELTA_NONE || cache_control_names(cc, V("set-cookie"));
+}
+
+/* Whether anything lets a cache keep it (RFC 9111 §3, last point) and it can ever be of use. */
+static bool usable(const struct http_head *res, const struct cache_control *cc,
+                   const struct cache_meta *m)
+{
+	bool explicit = cc->max_age != CACHE_DELTA_NONE || cc->s_maxage != CACHE_DELTA_NONE ||
+	                http_find(res, HTTP_EXPIRES, 0);
+
+	if (!explicit && !(cc->set & CACHE_CC_PUBLIC) && !heuristic_status(res->status))
+		return false;
+	if (m->flags & (CACHE_F_ETAG | CACHE_F_LAST_MODIFIED))
+		return true;
+	if (m->flags & CACHE_F_NO_CACHE)
+		return false;
+	if (cache_ttl(m, m->response_time) > 0)
+		return true;
+	return !(m->flags & CACHE_F_MUST_REVALIDATE) &&
+	       ((m->stale_while_revalidate != CACHE_DELTA_NONE && m->stale_while_revalidate) ||
+	        (m->stale_if_error != CACHE_DELTA_NONE && m->stale_if_error));
+}
+
+static bool request_no_store(const struct cache_options *o, const struct http_head *req)
+{
+	struct cache_control cc;
+
+	if (!o->request_directives)
+		return false;
+	cache_control_parse(req, &cc);
+	return cc.set & CACHE_CC_NO_STORE;
+}
+
+enum cache_reason cache_judge(const struct cache_options *o, const struct http_head *req,
+                              const struct http_head *res, const struct cache_control *cc,
+                              const struct cache_meta *meta)
+{
+	bool must_understand = cc->set & CACHE_CC_MUST_UNDERSTAND;
+
+	if (res->status == 206)
+		return CACHE_STORE_PARTIAL;
+	if (never_stored(res->status) || (must_understand && !understood(res->status)))
+		return CACHE_STORE_STATUS;
+	if (request_no_store(o, req))
+		return CACHE_STORE_REQUEST_NO_STORE;
+	/* §5.2.2.3: who understands must-understand and the status ignores no-store. */
+	if ((cc->set & CACHE_CC_NO_STORE) && !must_understand)
+		return CACHE_STORE_NO_STORE;
+	if (cc->set & CACHE_CC_PRIVATE)
+		return CACHE_STORE_PRIVATE;
+	if (http_find(req, HTTP_AUTHORIZATION, 0) &&
+	    !(cc->set & (CACHE_CC_PUBLIC | CACHE_CC_MUST_REVALIDATE)) &&
+	    cc->s_maxage == CACHE_DELTA_NONE)
+		return CACHE_STORE_AUTHORIZATION;
+	if (cache_vary_any(res))
+		return CACHE_STORE_VARY_ANY;
+	if (http_find(res, HTTP_SET_COOKIE, 0) && !cache_cookie_shareable(o, cc))
+		return CACHE_STORE_SET_COOKIE;
+	return usable(res, cc, meta) ? CACHE_STORE_OK : CACHE_STORE_NO_FRESHNESS;
+}
+
+enum cache_reason cache_storable(const struct cache_options *o, const struct http_head *req,
+                                 const struct http_head *res, int64_t request_time,
+                                 int64_t response_time, struct cache_meta *meta)
+{
+	struct cache_control cc;
+
+	cache_control_parse(res, &cc);
+	cache_meta_fill(o, res, &cc, request_time, response_time, meta);
+	if (req->method != HTTP_METHOD_GET)
+		return CACHE_STORE_METHOD;
+	return cache_judge(o, req, res, &cc, meta);
+}
