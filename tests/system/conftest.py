@@ -1,0 +1,122 @@
+"""Fixtures of the system tests: a larder factory, scripted origins, raw clients."""
+
+import os
+
+import pytest
+
+from harness.client import Client
+from harness.daemon import Build, Larder
+from harness.origin import Origin
+
+
+def pytest_addoption(parser):
+    parser.addoption("--build", default=os.environ.get("LARDER_BUILD", "build/check-gcc-asan"),
+                     help="the Meson build folder with larder and larderctl in it")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Adds the end of each daemon's log to a failed test's report."""
+    report = (yield).get_result()
+    if report.failed:
+        for d in getattr(item, "daemons", []) + getattr(item.module, "shared_daemons", []):
+            if d.log.exists():
+                report.sections.append((f"log of larder in {d.home}", d.log.read_text("utf-8", "replace")[-8000:]))
+
+
+@pytest.fixture(scope="session")
+def build(request):
+    """The binaries under test."""
+    folder = request.config.getoption("--build")
+    if not os.path.isabs(folder):
+        folder = os.path.join(request.config.invocation_params.dir, folder)
+    b = Build(folder)
+    yield b
+    b.remove()
+
+
+def finish(daemons):
+    """Stops all, and only then says what was wrong."""
+    wrong = []
+    for d in daemons:
+        try:
+            d.stop()
+            d.judge()
+        except AssertionError as e:
+            wrong.append(str(e))
+        finally:
+            d.remove()
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.fixture
+def larder(build, request):
+    """A factory: larder("forward", "reverse,http://…", options=["name=value"]) starts a daemon. It is stopped
+    and judged when the test is over."""
+    request.node.daemons = daemons = []
+
+    def make(*listeners, start=True, **more):
+        d = Larder(build, *listeners, **more)
+        daemons.append(d)
+        return d.start() if start else d
+
+    yield make
+    finish(daemons)
+
+
+@pytest.fixture(scope="module")
+def shared_larder(build, request):
+    """The same for a daemon that a whole file of short rows uses."""
+    request.module.shared_daemons = daemons = []
+
+    def make(*listeners, **more):
+        d = Larder(build, *listeners, **more)
+        daemons.append(d)
+        return d.start()
+
+    yield make
+    finish(daemons)
+
+
+@pytest.fixture(scope="module")
+def proxy(shared_larder):
+    """A forward proxy with the defaults, one for the file."""
+    return shared_larder("forward")
+
+
+@pytest.fixture
+def origin():
+    """A scripted origin."""
+    o = Origin()
+    yield o
+    o.stop()
+
+
+@pytest.fixture
+def origins():
+    """A factory of scripted origins."""
+    made = []
+
+    def make(**more):
+        o = Origin(**more)
+        made.append(o)
+        return o
+
+    yield make
+    for o in made:
+        o.stop()
+
+
+@pytest.fixture
+def connect():
+    """A factory of raw clients that are closed in the end."""
+    made = []
+
+    def make(port, **more):
+        c = Client(port, **more)
+        made.append(c)
+        return c
+
+    yield make
+    for c in made:
+        c.close()

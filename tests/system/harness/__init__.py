@@ -1,0 +1,1 @@
+"""What the system tests stand on: the daemon, scripted origins, raw clients, small servers."""

@@ -1,0 +1,182 @@
+"""Broken answers: 502 with Proxy-Status, nothing stored, the connection not used again (RFC 9112 §6, §7, §8)."""
+
+import pytest
+
+from harness.client import Broken
+from harness.message import answer, chunked
+from harness.origin import broken
+
+FRESH = b"Cache-Control: max-age=600\r\n"
+OK = b"HTTP/1.1 200 OK\r\n" + FRESH
+
+# (name, clause, bytes): no head of these may be believed.
+BAD_HEADS = [
+    ("nothing", "-", b""),
+    ("garbage", "4", b"\x00\x01\x02\x03\r\n\r\n"),
+    ("HTTP/0.9", "4", b"<html>hello</html>"),
+    ("other protocol", "4", b"SSH-2.0-OpenSSH_9.2\r\n\r\n"),
+    ("version 2", "2.3", b"HTTP/2.0 200 OK\r\n" + FRESH + b"Content-Length: 1\r\n\r\nx"),
+    ("version 1.10", "2.3", b"HTTP/1.10 200 OK\r\n" + FRESH + b"Content-Length: 1\r\n\r\nx"),
+    ("no status", "4", b"HTTP/1.1\r\n" + FRESH + b"\r\n"),
+    ("short status", "4", b"HTTP/1.1 20 OK\r\n" + FRESH + b"Content-Length: 1\r\n\r\nx"),
+    ("long status", "4", b"HTTP/1.1 2000 OK\r\n" + FRESH + b"Content-Length: 1\r\n\r\nx"),
+    ("status 099", "4", b"HTTP/1.1 099 OK\r\n" + FRESH + b"Content-Length: 1\r\n\r\nx"),
+    ("status 600", "9110-15", b"HTTP/1.1 abc OK\r\n" + FRESH + b"Content-Length: 1\r\n\r\nx"),
+    ("length and chunked", "6.3", OK + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked([b"abc"])),
+    ("two lengths", "6.3", OK + b"Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd"),
+    ("listed lengths", "6.3", OK + b"Content-Length: 3, 4\r\n\r\nabcd"),
+    ("signed length", "6.3", OK + b"Content-Length: +3\r\n\r\nabc"),
+    ("negative length", "6.3", OK + b"Content-Length: -3\r\n\r\nabc"),
+    ("length in words", "6.3", OK + b"Content-Length: three\r\n\r\nabc"),
+    ("huge length", "6.3", OK + b"Content-Length: 99999999999999999999999999\r\n\r\nabc"),
+    ("unknown coding", "6.1", OK + b"Transfer-Encoding: gzip\r\n\r\nabc"),
+    ("gzip, chunked", "6.1", OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n" + chunked([b"abc"])),
+    ("chunked twice", "7.1", OK + b"Transfer-Encoding: chunked, chunked\r\n\r\n" + chunked([b"abc"])),
+    ("folded", "5.2", OK + b"X-A: 1\r\n folded\r\nContent-Length: 1\r\n\r\nx"),
+    ("space before colon", "5.1", OK + b"X-A : 1\r\nContent-Length: 1\r\n\r\nx"),
+    ("no colon", "5", OK + b"nonsense\r\nContent-Length: 1\r\n\r\nx"),
+    ("empty name", "5.1", OK + b": value\r\nContent-Length: 1\r\n\r\nx"),
+    ("NUL in a value", "5.5", OK + b"X-A: a\x00b\r\nContent-Length: 1\r\n\r\nx"),
+    ("bare CR in a value", "2.2", OK + b"X-A: a\rX-B: b\r\nContent-Length: 1\r\n\r\nx"),
+    ("half a head", "8", OK + b"Content-Le"),
+    ("huge head", "-", OK + b"X-A: " + b"a" * 100000 + b"\r\nContent-Length: 1\r\n\r\nx"),
+    ("many fields", "-", OK + b"X: 1\r\n" * 1000 + b"Content-Length: 1\r\n\r\nx"),
+    ("unasked 101", "9110-15.2.2", b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"),
+    ("endless 103", "9110-15.2", b"HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\n" * 100 + OK + b"Content-Length: 1\r\n\r\nx"),
+]
+
+
+@pytest.mark.parametrize("clause, data", [r[1:] for r in BAD_HEADS], ids=[r[0] for r in BAD_HEADS])
+def test_bad_head(proxy, origin, clause, data):
+    origin.on("/h", [broken(data), answer("well", fields=["Cache-Control: max-age=600"])])
+    with proxy.client() as c:
+        r = c.request("POST", origin.url("/h"), body=b"x")
+    assert r.status == 502, (clause, r.raw)
+    assert r.proxy.get("error", "").startswith(("http_", "connection_")), r.get("Proxy-Status")
+    proxy.settle()
+    assert proxy.get(origin.url("/h")).body == b"well"
+
+
+@pytest.mark.parametrize("data", [r[2] for r in BAD_HEADS if r[2]], ids=[r[0] for r in BAD_HEADS if r[2]])
+def test_bad_head_is_not_stored(proxy, origin, data):
+    origin.on("/h", [broken(data), broken(data), answer("well", fields=["Cache-Control: max-age=600"])])
+    assert proxy.get(origin.url("/h")).status == 502
+    proxy.settle()
+    r = proxy.get(origin.url("/h"))
+    assert not r.cache.get("hit")
+
+
+# (name, clause, bytes): the head is fine, the body is not: the client must notice, and nothing may be stored.
+BAD_BODIES = [
+    ("short body", "8", OK + b"Content-Length: 10\r\n\r\nabc"),
+    ("no last chunk", "8", OK + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"),
+    ("half a chunk", "8", OK + b"Transfer-Encoding: chunked\r\n\r\n10\r\nabc"),
+    ("half the end", "7.1", OK + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n"),
+    ("bad chunk size", "7.1", OK + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nxx\r\n"),
+    ("huge chunk size", "7.1", OK + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nfffffffffffffffffff\r\nabc\r\n"),
+    ("signed chunk size", "7.1", OK + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n-3\r\nabc\r\n0\r\n\r\n"),
+    ("chunk too long", "7.1", OK + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n0\r\n\r\n"),
+    ("bare LF in chunks", "7.1", OK + b"Transfer-Encoding: chunked\r\n\r\n3\nabc\n0\n\n"),
+    ("bad trailer", "7.1.2", OK + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nbad trailer\r\n\r\n"),
+]
+
+
+@pytest.mark.parametrize("clause, data", [r[1:] for r in BAD_BODIES], ids=[r[0] for r in BAD_BODIES])
+def test_bad_body(proxy, origin, connect, clause, data):
+    origin.on("/b", [broken(data), answer("well", fields=["Cache-Control: max-age=600"])])
+    c = connect(proxy.port)
+    c.send(c.compose("GET", origin.url("/b")))
+    try:
+        r = c.response()
+        assert r.status == 502, f"{clause}: a broken body looks complete: {r.raw} {r.body!r}"
+    except (Broken, ConnectionError):
+        pass
+    proxy.settle()
+    assert proxy.get(origin.url("/b")).body == b"well"
+
+
+def test_reset_in_the_body(proxy, origin, connect):
+    def script(req, conn):
+        conn.send(OK + b"Content-Length: 100000\r\n\r\nabc")
+        conn.peer_gone(0.2)
+        conn.reset()
+    origin.on("/b", [script, answer("well", fields=["Cache-Control: max-age=600"])])
+    c = connect(proxy.port)
+    c.send(c.compose("GET", origin.url("/b")))
+    with pytest.raises(Broken):
+        c.response()
+    proxy.settle()
+    assert proxy.get(origin.url("/b")).body == b"well"
+
+
+# Bytes behind a complete answer: the pooled connection must not be used for anyone else (response splitting).
+@pytest.mark.parametrize("extra", [b"HTTP/1.1 200 OK\r\nCache-Control: max-age=600\r\nContent-Length: 6\r\n\r\npoison", b"x", b"\r\n"],
+                         ids=["answer", "byte", "crlf"])
+@pytest.mark.parametrize("status", [200, 204, 304])
+def test_extra_bytes_do_not_poison(proxy, origin, extra, status):
+    first = answer("" if status != 200 else "first", status=status, fields=["Cache-Control: no-store"])
+    origin.on("/first", lambda q, c: c.send(first + extra) and None)
+    origin.on("/second", answer("second", fields=["Cache-Control: no-store"]))
+    for _ in range(3):
+        proxy.get(origin.url("/first"))
+        assert proxy.get(origin.url("/second")).body == b"second"
+
+
+def test_body_of_a_head_answer_does_not_poison(proxy, origin):
+    origin.on("/first", lambda q, c: c.send(answer("body that must not be there", fields=["Cache-Control: no-store"])) and None)
+    origin.on("/second", answer("second", fields=["Cache-Control: no-store"]))
+    for _ in range(3):
+        with proxy.client() as c:
+            assert c.request("HEAD", origin.url("/first")).status == 200
+        assert proxy.get(origin.url("/second")).body == b"second"
+
+
+def test_answer_before_the_question_is_not_used(proxy, origin):
+    """An idle pooled connection on which the origin speaks unasked is dropped."""
+    def prime(req, conn):
+        conn.send(answer("primed", fields=["Cache-Control: no-store"]))
+        conn.send(answer("poison", fields=["Cache-Control: max-age=600"]))
+    origin.on("/prime", prime)
+    origin.on("/real", answer("real", fields=["Cache-Control: no-store"]))
+    proxy.get(origin.url("/prime"))
+    for _ in range(3):
+        assert proxy.get(origin.url("/real")).body == b"real"
+
+
+def test_early_answer_to_a_post(proxy, origin, connect):
+    """An origin that answers before it has the body: the client gets the answer, the connection is not reused."""
+    from harness.origin import raw_script
+
+    @raw_script
+    def early(req, conn):
+        conn.send(answer("enough", status=413, fields=["Cache-Control: no-store", "Connection: close"]))
+        conn.close()
+        conn.peer_gone(5)
+    origin.on("/p", early)
+    origin.on("/second", answer("second", fields=["Cache-Control: no-store"]))
+    c = connect(proxy.port)
+    c.send(c.compose("POST", origin.url("/p"), ["Content-Length: 100000000"]) + b"x" * 1000)
+    assert c.response().status in (413, 502)
+    assert proxy.get(origin.url("/second")).body == b"second"
+
+
+def test_compressed_bomb_is_not_inflated(proxy, origin):
+    body = b"\x1f\x8b not really gzip"
+    origin.on("/z", answer(body, fields=["Content-Encoding: gzip", "Cache-Control: max-age=600"]))
+    for _ in range(2):
+        r = proxy.get(origin.url("/z"), "Accept-Encoding: gzip")
+        assert r.body == body and r.get("Content-Encoding") == "gzip"
+        proxy.settle()
+
+
+def test_redirects_are_the_clients(proxy, origin):
+    origin.on("/r", answer("", status=302, fields=["Location: /elsewhere"]))
+    r = proxy.get(origin.url("/r"))
+    assert r.status == 302 and r.get("Location") == "/elsewhere" and origin.count("/elsewhere") == 0
+
+
+def test_cookies_are_not_larders(proxy, origin):
+    origin.on("*", answer("x", fields=["Set-Cookie: a=1; Path=/", "Cache-Control: no-store"]))
+    proxy.get(origin.url("/1"))
+    proxy.get(origin.url("/2"))
+    assert not origin.last().has("Cookie")
