@@ -1,0 +1,144 @@
+#include "exchange-private.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#define UNSHAREABLE_SLOTS 4096 /* a newer key takes the place of an older one */
+
+struct unshareable {
+	struct hash128 key;
+	uint64_t until_ms;
+};
+
+/* The host's name as far as it is a token, which Via's received-by has to be. */
+static char *host_pseudonym(void)
+{
+	char name[256];
+
+	if (gethostname(name, sizeof(name)) < 0)
+		name[0] = '\0';
+	name[sizeof(name) - 1] = '\0';
+	if (!http_is_token(view_of(name)))
+		return strdup("larder");
+	return strdup(name);
+}
+
+struct exchange_env *exchange_env_new(struct net_loop *l, const struct exchange_options *options,
+                                      struct store *store, struct origin *origin,
+                                      struct exchange_stats *stats)
+{
+	struct exchange_env *env = calloc(1, sizeof(*env));
+
+	if (!env)
+		return NULL;
+	env->magic = ENV_MAGIC;
+	env->loop = l;
+	env->options = options;
+	env->store = store;
+	env->origin = origin;
+	env->stats = stats;
+	TAILQ_INIT(&env->spare);
+	LIST_INIT(&env->all_fills);
+	LIST_INIT(&env->tunnels);
+	for (size_t i = 0; i < FILL_BUCKETS; i++)
+		LIST_INIT(&env->fills[i]);
+	buf_init(&env->name_sf, 1024);
+	buf_init(&env->scratch, HEAD_BYTES);
+	env->pseudonym = options->pseudonym[0] ? strdup(options->pseudonym) : host_pseudonym();
+	env->unshareable = calloc(UNSHAREABLE_SLOTS, sizeof(*env->unshareable));
+	env->fields = calloc(FIELDS_MAX, sizeof(*env->fields));
+	if (!env->pseudonym || !env->unshareable || !env->fields ||
+	    http_sf_add_token(&env->name_sf, view_of(env->pseudonym))) {
+		exchange_env_free(env);
+		return NULL;
+	}
+	return env;
+}
+
+void exchange_env_free(struct exchange_env *env)
+{
+	struct exchange *x;
+	struct fill *f;
+
+	if (!env)
+		return;
+	check_magic(env, ENV_MAGIC);
+	exchange_env_abandon(env);
+	/* What is left waits for the store's callbacks, which will not come any more. */
+	while ((f = LIST_FIRST(&env->all_fills)) != NULL) {
+		f->refs = 1;
+		fill_unref(f);
+	}
+	while ((x = TAILQ_FIRST(&env->spare)) != NULL) {
+		TAILQ_REMOVE(&env->spare, x, link);
+		arena_fini(&x->arena);
+		buf_fini(&x->key_text);
+		buf_fini(&x->selecting);
+		buf_fini(&x->lines);
+		buf_fini(&x->page);
+		buf_fini(&x->body);
+		free(x);
+	}
+	buf_fini(&env->name_sf);
+	buf_fini(&env->scratch);
+	free(env->pseudonym);
+	free(env->unshareable);
+	free(env->fields);
+	env->magic = 0;
+	free(env);
+}
+
+unsigned exchange_env_busy(const struct exchange_env *env)
+{
+	return env->nfills + env->ntunnels;
+}
+
+struct view exchange_pseudonym(const struct exchange_env *env)
+{
+	return view_of(env->pseudonym);
+}
+
+bool unshareable_known(struct exchange_env *env, struct hash128 key)
+{
+	const struct unshareable *u = &env->unshareable[key.lo % UNSHAREABLE_SLOTS];
+
+	return u->key.lo == key.lo && u->key.hi == key.hi && net_loop_now_ms(env->loop) < u->until_ms;
+}
+
+void unshareable_add(struct exchange_env *env, struct hash128 key)
+{
+	env->unshareable[key.lo % UNSHAREABLE_SLOTS] = (struct unshareable){
+		key, net_loop_now_ms(env->loop) + env->options->unshareable_time};
+}
+
+/* Are reverse listeners' keys free of the origin's name? Only when the operator has said which hosts are
+ * the origin's. */
+static bool key_is_plain(const struct exchange_listener *listener)
+{
+	return listener->kind == EXCHANGE_FORWARD || listener->options.names.n > 0 ||
+	       listener->options.origin_host[0];
+}
+
+int exchange_key_text(const struct exchange_listener *listener, const struct http_target *target,
+                      struct buf *out)
+{
+	struct http_target t;
+	const char *fixed = listener->kind == EXCHANGE_REVERSE ? listener->options.origin_host : "";
+	int err;
+
+	BUF_ADD_LIT(out, "GET");
+	if (!key_is_plain(listener)) {
+		buf_addc(out, '@');
+		buf_addv(out, listener->origin.host);
+		buf_printf(out, ":%u", (unsigned)listener->origin.port);
+	}
+	buf_addc(out, ' ');
+	if (!fixed[0])
+		return http_target_key(target, out);
+	err = http_authority_parse(view_of(fixed), target->scheme, &t);
+	if (err)
+		return err;
+	t.path = target->path;
+	t.form = target->form;
+	return http_target_key(&t, out);
+}

@@ -1,0 +1,315 @@
+/*
+ * What the files of room exchange share.
+ *
+ * An exchange runs steps (struct step) until it waits for something: the fill it reads from, the client
+ * that has to take more, a connection for a tunnel. A fill is driven by the origin's callbacks and tells
+ * its readers. Each side may end inside a call into the other: exchanges are freed by exchange_leave,
+ * fills by fill_unref.
+ */
+#ifndef LARDER_EXCHANGE_PRIVATE_H
+#define LARDER_EXCHANGE_PRIVATE_H
+
+#include "base/arena.h"
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/queue.h"
+#include "exchange/exchange.h"
+#include "log/log.h"
+
+#define EXCHANGE_MAGIC 0x45584348u
+#define FILL_MAGIC     0x46494c4cu
+#define ENV_MAGIC      0x45454e56u
+
+#define RANGES_MAX   32   /* ranges answered in one response */
+#define FIELDS_MAX   4096 /* fields of a head that is parsed again */
+#define HEAD_BYTES   (512 * 1024) /* of any head made here */
+#define KEY_BYTES    (256 * 1024)
+#define BODY_HELD    (64 * 1024)  /* request body that waits for the origin */
+#define ARENA_BLOCK  2048
+#define ARENA_BYTES  (2 * 1024 * 1024)
+
+struct exchange;
+struct fill;
+struct unshareable;
+
+/* A step of an exchange's life; it returns the next one, or STEP_WAIT. */
+struct step {
+	struct step (*run)(struct exchange *x);
+};
+#define STEP(fn)  ((struct step){fn})
+#define STEP_WAIT ((struct step){NULL})
+
+TAILQ_HEAD(exchange_queue, exchange);
+LIST_HEAD(fill_bucket, fill);
+
+#define FILL_BUCKETS 1024
+
+struct exchange_env {
+	uint32_t magic;
+	struct net_loop *loop;
+	const struct exchange_options *options;
+	struct store *store;
+	struct origin *origin;
+	struct exchange_stats *stats;
+	char *pseudonym;
+	struct buf name_sf;               /* the pseudonym as a structured-field item */
+	struct exchange_queue spare;      /* exchanges to be used again */
+	unsigned nspare;
+	struct fill_bucket fills[FILL_BUCKETS]; /* those that may be joined, by key */
+	LIST_HEAD(, fill) all_fills;
+	LIST_HEAD(, tunnel) tunnels;
+	struct unshareable *unshareable;
+	unsigned nfills, ntunnels;
+	struct http_field *fields;        /* scratch for heads parsed again */
+	struct buf scratch;
+};
+
+enum outcome { OUT_NONE, OUT_HIT, OUT_STALE, OUT_REVALIDATED, OUT_MISS, OUT_PASS, OUT_TUNNEL,
+	       OUT_DENIED, OUT_ERROR };
+
+/* A stretch of an answer's body: literal text, or bytes of the representation. */
+struct segment {
+	struct view text;
+	uint64_t offset, length;
+};
+
+struct exchange {
+	uint32_t magic;
+	struct exchange_env *env;
+	const struct exchange_listener *listener;
+	struct exchange_request req;
+	const struct exchange_client_ops *ops;
+	void *client;
+	struct exchange **slot, *own_slot;
+	TAILQ_ENTRY(exchange) link;  /* a fill's readers, or the spare ones */
+	struct arena arena;
+
+	/* What was asked. */
+	struct cache_control cc;
+	bool conditional, ranged, upgrade;
+	enum http_method method;
+	struct buf key_text;         /* "GET uri"; empty where nothing can be stored */
+	struct store_key key;
+	struct buf selecting;
+	struct view selecting_view;
+
+	/* Where it stands. */
+	unsigned depth;              /* calls of ours on the stack */
+	bool ended;                  /* exchange_sent came: free on leaving */
+	bool replied;
+	bool finished;               /* end, abort or a complete reply was given */
+	unsigned restarts;           /* lookups begun again */
+	bool alone;                  /* waits for nobody: its key could not be shared */
+	bool unconditional;          /* validating what is stored was of no use */
+	struct fill *fill;
+	bool collapsed;              /* joined a fill that ran already */
+
+	/* What was found, for validation and for what went wrong with it. */
+	enum cache_reason why;
+
+	/* The answer's body. */
+	struct buf lines;            /* generated head lines */
+	struct buf page;
+	struct segment *segments, one_segment;
+	unsigned nsegments, segment;
+	uint64_t segment_done;
+	struct store_file *file;
+
+	/* The request's body. */
+	struct buf body;
+	bool body_ended, body_held;
+
+	struct tunnel *tunnel;
+
+	/* For the log. */
+	enum outcome outcome;
+	unsigned status, origin_status;
+	const char *reason, *stored, *error;
+	struct addr origin;
+	struct view content_type;
+};
+
+/* ---- env.c ---- */
+bool unshareable_known(struct exchange_env *env, struct hash128 key);
+void unshareable_add(struct exchange_env *env, struct hash128 key);
+
+/* ---- exchange.c: the frame around the steps ---- */
+void exchange_enter(struct exchange *x);
+/* Frees the exchange if it has ended meanwhile; it must not be used afterwards. */
+void exchange_leave(struct exchange *x);
+/* Runs steps until one waits. Call it between enter and leave. */
+void exchange_run(struct exchange *x, struct step first);
+/* Copies head and target, which were the client's, and lets go of its slot: a tunnel outlives the session. */
+void exchange_keep(struct exchange *x);
+/* Begins the lookup anew (a fill that was waited for is of no use). */
+void exchange_restart(struct exchange *x);
+
+/* ---- route.c ---- */
+struct step step_route(struct exchange *x);
+/* May this client have what came from `origin`? false: the 403 has been sent. */
+bool route_destination_allowed(struct exchange *x, const struct addr *origin);
+
+/* ---- lookup.c ---- */
+struct step step_lookup(struct exchange *x);
+/* After a validation: finds the stored response again; STORE_FOUND as store_find, if it is still record `id`. */
+int lookup_again(struct exchange *x, uint64_t id, struct store_hit *hit);
+
+/* ---- deliver.c: answers from what is stored, and bodies ---- */
+struct stored_answer {
+	struct view head;                /* as stored (or freshened) */
+	const struct cache_meta *meta;
+	struct view etag;
+	uint64_t length;                 /* HTTP_LENGTH_UNKNOWN while a fill does not know it */
+	struct view body;                /* inline body, or */
+	struct store_file *file;         /* a reference that passes to deliver_stored, or neither: the fill's */
+	bool one_range;                  /* the source cannot go back: several ranges get the whole */
+};
+/* Sends an answer made from a stored response or a fill's, minding method, preconditions and ranges. */
+void deliver_stored(struct exchange *x, struct stored_answer *a);
+/* The same without looking at the request's conditions and ranges. */
+void deliver_whole(struct exchange *x, const struct stored_answer *a);
+/* Goes on with the body as far as client and source allow. */
+void deliver_feed(struct exchange *x);
+
+/* ---- lines.c: heads ---- */
+struct cache_status {
+	bool hit, stored, collapsed, has_ttl;
+	const char *fwd;      /* RFC 9211 reason; NULL for hits */
+	unsigned fwd_status;  /* 0: none */
+	int64_t ttl;
+	const char *detail;
+};
+/* Appends "Age" (age ≥ 0), Via and Cache-Status lines to x->lines, as the listener wants them. */
+void lines_generate(struct exchange *x, int64_t age, const struct cache_status *cs);
+/* The origin's head as passed on: status line, all end-to-end fields, a Date if there was none. */
+int lines_pass_head(const struct http_head *head, int64_t now, struct buf *out);
+/* A stored head's text with another status, without the named fields and Content-Length. */
+int lines_rewrite(struct view head, unsigned status, bool drop_type, struct buf *out);
+/* The value of the first field of that name in a head's text. */
+struct view lines_field(struct view head, struct view name);
+/* The field line in the bytes it was parsed from: "Name: value". */
+struct view lines_raw(const struct http_field *f);
+
+/* ---- request.c: what the origin is asked ---- */
+struct request_plan {
+	bool drop_conditions;       /* If-*: the answer is for the store */
+	bool drop_range;
+	struct view validators;     /* lines to add, CRLF each */
+};
+/* Makes the request for the origin in the arena. Views of *out live as long as arena and the exchange's head. */
+int request_build(struct exchange *x, const struct request_plan *plan, struct arena *arena,
+                  struct origin_request *out);
+
+/* ---- fill.c and its siblings ---- */
+
+/* FILL_HELD: the head is there, and waits for invalidations to be in the store. */
+enum fill_state { FILL_HEAD, FILL_HELD, FILL_BODY, FILL_COMPLETE, FILL_FAILED };
+
+struct fill {
+	uint32_t magic;
+	struct exchange_env *env;
+	const struct exchange_listener *listener;
+	LIST_ENTRY(fill) bucket_link, all_link;
+	bool in_table;               /* others may find and join it */
+	unsigned refs;               /* the transfer, each reader, each callback of the store to come */
+	enum fill_state state;
+	struct exchange_queue readers;
+	unsigned nreaders;
+	struct exchange *first;      /* whose request was sent; NULL once it left */
+	struct origin_transfer *transfer;
+	struct arena arena;
+	struct addr client;          /* whose request it is: judged for destinations */
+	struct access_refusal refusal;
+
+	struct buf key_text;
+	struct store_key key;        /* text in key_text */
+	struct http_head req;        /* a copy, in the arena */
+	struct buf selecting, vary;
+	bool want_store;             /* to be stored if the answer allows it; conditions were left out */
+	bool background;             /* goes on without readers */
+	bool invalidated;            /* something unsafe happened to its key: not to be stored */
+
+	/* A stored response that is being validated. */
+	bool validating, revalidated;
+	bool mismatch;               /* the 304 speaks of something else */
+	bool origin_failed;          /* a 5xx that something stale can stand in for */
+	struct view old_head, old_etag;
+	struct cache_meta old_meta;
+	uint64_t old_id;
+
+	/* The answer. */
+	struct buf pass_head, head;  /* as received, for the first reader; as stored, for the others */
+	struct cache_meta meta;
+	enum cache_reason storable;
+	unsigned status;
+	struct origin_info info;
+	uint64_t length;             /* HTTP_LENGTH_UNKNOWN until it is known */
+	struct store_spool *spool;
+	bool spool_ended;            /* it takes no more: what follows is in the window */
+	struct buf window;           /* from window_base on */
+	uint64_t window_base;
+	bool paused;
+	unsigned removing;           /* invalidations that the answer waits for */
+	struct buf trailers;
+	bool ended;                  /* the origin is done */
+	int err;
+	const char *proxy_error;
+	char detail[256];
+};
+
+/* A copy of a request head; 0 or LARDER_ENOMEM. */
+int fill_copy_head(struct arena *arena, const struct http_head *src, struct http_head *dst);
+/* Starts a fill for x (or joins one) and attaches it. Returns the next step. */
+struct step fill_begin(struct exchange *x, bool want_store, const struct store_hit *validate);
+/* Validates in the background; the answer goes to the store only. */
+void fill_background(struct exchange *x, const struct store_hit *validate);
+void fill_attach(struct fill *f, struct exchange *x);
+/* The exchange leaves: the fill goes on or stops, as the options say. */
+void fill_detach(struct exchange *x);
+void fill_ref(struct fill *f);
+void fill_unref(struct fill *f);
+void fill_enter_table(struct fill *f);
+void fill_leave_table(struct fill *f);
+/* Marks running fills of a key as outdated. */
+void fill_invalidate(struct exchange_env *env, const struct store_key *key);
+
+/* fill_body.c: the body between the origin and its readers */
+extern const struct origin_handlers fill_handlers;
+/* Readers went on: make room, let the origin go on. */
+void fill_consumed(struct fill *f);
+/* A stretch of body at `offset`: memory or file; len 0: not there yet. false: gone for good. */
+bool fill_read(struct fill *f, uint64_t offset, struct store_piece *piece);
+/* Everything that came so far. */
+uint64_t fill_received(const struct fill *f);
+
+/* fill_answer.c: what a response head means, and telling the readers */
+int fill_on_head(void *arg, const struct http_head *head, uint64_t length, const struct origin_info *info);
+/* Can the answer be used for x? `waited`: x was there before the head was. */
+bool fill_fits(struct fill *f, struct exchange *x, bool waited);
+void fill_publish(struct fill *f);
+void fill_tell(struct fill *f);
+
+/* fill_store.c: what the answer does to the store */
+void fill_commit(struct fill *f);
+void fill_commit_update(struct fill *f);
+void fill_remove_invalidated(struct fill *f, const struct http_head *head);
+
+/* ---- tunnel.c ---- */
+void tunnel_abandon(struct exchange_env *env);
+struct step step_connect(struct exchange *x);
+/* The origin switched protocols: the 101 goes out, then both are relayed. */
+void tunnel_switched(struct exchange *x, const struct http_head *head, struct net_stream stream,
+                     const struct origin_info *info);
+/* The exchange ends before the socket was handed over. */
+void tunnel_drop(struct exchange *x);
+
+/* ---- page.c ---- */
+/* Answers with a page of larder's own. `proxy_error`: RFC 9209 type or NULL. */
+struct step reply_error(struct exchange *x, unsigned status, const char *proxy_error, const char *detail);
+struct step reply_refused(struct exchange *x, const struct access_refusal *why);
+/* A complete small answer: head lines in x->lines already begun, body text. */
+struct step reply_simple(struct exchange *x, unsigned status, struct view fields, struct view body);
+bool wants_html(const struct http_head *head);
+
+#endif

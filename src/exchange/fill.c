@@ -1,0 +1,296 @@
+#include "exchange-private.h"
+
+#include <stdlib.h>
+
+static struct fill_bucket *bucket(struct exchange_env *env, struct hash128 key)
+{
+	return &env->fills[key.lo % FILL_BUCKETS];
+}
+
+void fill_ref(struct fill *f)
+{
+	check_magic(f, FILL_MAGIC);
+	f->refs++;
+}
+
+void fill_enter_table(struct fill *f)
+{
+	LIST_INSERT_HEAD(bucket(f->env, f->key.hash), f, bucket_link);
+	f->in_table = true;
+}
+
+void fill_leave_table(struct fill *f)
+{
+	if (f->in_table)
+		LIST_REMOVE(f, bucket_link);
+	f->in_table = false;
+}
+
+void fill_unref(struct fill *f)
+{
+	check_magic(f, FILL_MAGIC);
+	check(f->refs > 0);
+	if (--f->refs > 0)
+		return;
+	fill_leave_table(f);
+	LIST_REMOVE(f, all_link);
+	f->env->nfills--;
+	stat_sub(&f->env->stats->fills, 1);
+	if (f->transfer)
+		origin_cancel(f->transfer);
+	store_spool_unref(f->spool);
+	buf_fini(&f->key_text);
+	buf_fini(&f->selecting);
+	buf_fini(&f->vary);
+	buf_fini(&f->pass_head);
+	buf_fini(&f->head);
+	buf_fini(&f->window);
+	buf_fini(&f->trailers);
+	arena_fini(&f->arena);
+	f->magic = 0;
+	free(f);
+}
+
+void fill_attach(struct fill *f, struct exchange *x)
+{
+	check(!x->fill);
+	TAILQ_INSERT_TAIL(&f->readers, x, link);
+	f->nreaders++;
+	x->fill = f;
+	fill_ref(f);
+}
+
+/* Is what still has to come little enough to be worth finishing without a client? */
+static bool worth_finishing(const struct fill *f)
+{
+	const struct exchange_options *o = f->env->options;
+	uint64_t have = fill_received(f), left;
+
+	if (f->background || f->ended)
+		return true;
+	if (f->state == FILL_HEAD || f->storable != CACHE_STORE_OK || f->spool_ended ||
+	    f->length == HTTP_LENGTH_UNKNOWN || have > f->length)
+		return false;
+	left = f->length - have;
+	return left <= o->finish_bytes || (f->length && have / (f->length / 100 + 1) >= o->finish_percent);
+}
+
+static void stop(struct fill *f)
+{
+	fill_leave_table(f);
+	if (!f->transfer)
+		return;
+	origin_cancel(f->transfer);
+	f->transfer = NULL;
+	f->ended = true;
+	f->state = FILL_FAILED;
+	fill_unref(f);
+}
+
+void fill_detach(struct exchange *x)
+{
+	struct fill *f = x->fill;
+
+	check(f);
+	x->fill = NULL;
+	if (f->first == x)
+		f->first = NULL;
+	TAILQ_REMOVE(&f->readers, x, link);
+	f->nreaders--;
+	if (f->nreaders == 0 && !worth_finishing(f))
+		stop(f);
+	else if (f->nreaders > 0)
+		fill_consumed(f);
+	fill_unref(f);
+}
+
+void fill_invalidate(struct exchange_env *env, const struct store_key *key)
+{
+	struct fill *f, *next;
+
+	LIST_FOREACH_SAFE(f, bucket(env, key->hash), bucket_link, next) {
+		if (!view_eq(f->key.text, key->text))
+			continue;
+		f->invalidated = true;
+		fill_leave_table(f);
+	}
+}
+
+/* ---- Beginning ---- */
+
+int fill_copy_head(struct arena *arena, const struct http_head *src, struct http_head *dst)
+{
+	*dst = *src;
+	dst->fields = arena_alloc(arena, (src->nfields + 1) * sizeof(*dst->fields));
+	if (!dst->fields)
+		return LARDER_ENOMEM;
+	dst->cap = src->nfields + 1;
+	dst->method_text = arena_view(arena, src->method_text);
+	dst->target = arena_view(arena, src->target);
+	for (unsigned i = 0; i < src->nfields; i++) {
+		dst->fields[i] = src->fields[i];
+		dst->fields[i].name = arena_view(arena, src->fields[i].name);
+		dst->fields[i].value = arena_view(arena, src->fields[i].value);
+		if (!dst->fields[i].name.ptr || !dst->fields[i].value.ptr)
+			return LARDER_ENOMEM;
+	}
+	return dst->method_text.ptr && dst->target.ptr ? 0 : LARDER_ENOMEM;
+}
+
+static struct fill *fill_new(struct exchange *x, bool want_store)
+{
+	struct exchange_env *env = x->env;
+	struct fill *f = calloc(1, sizeof(*f));
+
+	if (!f)
+		return NULL;
+	f->magic = FILL_MAGIC;
+	f->env = env;
+	f->listener = x->listener;
+	f->refs = 1;
+	f->want_store = want_store;
+	f->length = HTTP_LENGTH_UNKNOWN;
+	f->client = x->req.client;
+	f->storable = CACHE_STORE_BYPASSED;
+	TAILQ_INIT(&f->readers);
+	arena_init(&f->arena, ARENA_BLOCK, ARENA_BYTES);
+	buf_init(&f->key_text, KEY_BYTES);
+	buf_init(&f->selecting, KEY_BYTES);
+	buf_init(&f->vary, KEY_BYTES);
+	buf_init(&f->pass_head, HEAD_BYTES);
+	buf_init(&f->head, HEAD_BYTES);
+	/* The origin's pieces are at most 512 KiB: one may come while there is still room for a byte. */
+	buf_init(&f->window, env->options->pipe_bytes + 1024 * 1024);
+	buf_init(&f->trailers, 64 * 1024);
+	LIST_INSERT_HEAD(&env->all_fills, f, all_link);
+	env->nfills++;
+	stat_add(&env->stats->fills, 1);
+	buf_addv(&f->key_text, buf_view(&x->key_text));
+	f->key = (struct store_key){buf_view(&f->key_text), x->key.hash};
+	if (f->key_text.err || fill_copy_head(&f->arena, x->req.head, &f->req)) {
+		fill_unref(f);
+		return NULL;
+	}
+	return f;
+}
+
+/* Notes the stored response, and appends the validators' lines. */
+static int note_validated(struct fill *f, const struct store_hit *hit, struct buf *validators)
+{
+	const struct store_record *r = &hit->record;
+	struct http_fault fault;
+	struct http_head old;
+	struct view fields;
+	int has;
+
+	f->old_head = arena_view(&f->arena, r->head);
+	if (!f->old_head.ptr)
+		return LARDER_ENOMEM;
+	if (r->etag.ptr)
+		f->old_etag = view_make(f->old_head.ptr + (r->etag.ptr - r->head.ptr), r->etag.len);
+	f->old_meta = r->meta;
+	f->old_id = r->id;
+	view_cut(f->old_head, '\n', &fields);
+	http_head_init(&old, f->env->fields, FIELDS_MAX);
+	if (http_parse_fields(&old, fields, &fault))
+		return 0; /* cannot be used for validation; fetched anew */
+	has = cache_validators_write(&old, &f->old_meta, validators);
+	f->validating = has > 0;
+	return has < 0 ? has : 0;
+}
+
+static int start(struct fill *f, struct exchange *x, const struct store_hit *validate)
+{
+	struct request_plan plan = {.drop_conditions = f->want_store, .drop_range = f->want_store};
+	struct origin_request req;
+	struct buf validators;
+	int err = 0;
+
+	buf_init(&validators, 64 * 1024);
+	if (validate)
+		err = note_validated(f, validate, &validators);
+	if (!err) {
+		plan.validators = arena_view(&f->arena, buf_view(&validators));
+		err = request_build(x, &plan, &f->arena, &req);
+	}
+	buf_fini(&validators);
+	if (err)
+		return err;
+	f->transfer = origin_start(f->env->origin, &req, &fill_handlers, f);
+	if (!f->transfer)
+		return LARDER_ENOMEM;
+	fill_ref(f);
+	return 0;
+}
+
+/* A running fill whose answer x may wait for or have. */
+static struct fill *find(struct exchange *x)
+{
+	struct fill *f;
+
+	LIST_FOREACH(f, bucket(x->env, x->key.hash), bucket_link) {
+		if (f->key.hash.hi != x->key.hash.hi || !view_eq(f->key.text, x->key.text))
+			continue;
+		if (f->state == FILL_HEAD || fill_fits(f, x, false))
+			return f;
+	}
+	return NULL;
+}
+
+struct step fill_begin(struct exchange *x, bool want_store, const struct store_hit *validate)
+{
+	bool shared = want_store && !x->alone && !unshareable_known(x->env, x->key.hash);
+	struct fill *f = shared ? find(x) : NULL;
+	int err;
+
+	if (f) {
+		x->collapsed = true;
+		fill_attach(f, x);
+		if (f->state != FILL_HEAD && f->state != FILL_HELD)
+			fill_tell(f);
+		return STEP_WAIT;
+	}
+	if (x->env->nfills >= (uint64_t)x->env->options->fills_max)
+		return reply_error(x, 503, NULL, "Too many fetches are running (option fills_max).");
+	f = fill_new(x, want_store);
+	if (!f)
+		return reply_error(x, 503, NULL, "Out of memory.");
+	f->first = x;
+	err = start(f, x, x->unconditional ? NULL : validate);
+	if (err) {
+		fill_unref(f);
+		return reply_error(x, 503, NULL, larder_strerror(err));
+	}
+	fill_attach(f, x);
+	if (shared)
+		fill_enter_table(f);
+	fill_unref(f);
+	return STEP_WAIT;
+}
+
+void fill_background(struct exchange *x, const struct store_hit *validate)
+{
+	struct fill *f;
+
+	if (x->method != HTTP_METHOD_GET || x->env->nfills >= (uint64_t)x->env->options->fills_max ||
+	    find(x))
+		return;
+	f = fill_new(x, true);
+	if (!f)
+		return;
+	f->background = true;
+	if (start(f, x, validate) == 0)
+		fill_enter_table(f);
+	fill_unref(f);
+}
+
+void exchange_env_abandon(struct exchange_env *env)
+{
+	struct fill *f, *next;
+
+	LIST_FOREACH_SAFE(f, &env->all_fills, all_link, next) {
+		if (f->nreaders == 0)
+			stop(f);
+	}
+	tunnel_abandon(env);
+}

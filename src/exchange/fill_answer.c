@@ -1,0 +1,354 @@
+#include "exchange-private.h"
+
+#include "base/num.h"
+
+#define HALF (FIELDS_MAX / 2) /* the scratch fields serve two heads at once */
+
+static bool sharable(const struct fill *f, struct exchange *x, const struct cache_control *cc)
+{
+	enum cache_reason why;
+
+	return f->want_store && !f->invalidated && f->storable == CACHE_STORE_OK &&
+	       cache_reuse(&x->listener->cache, x->req.head, cc, &f->meta, net_loop_wall_s(f->env->loop),
+	                   &why) == CACHE_SERVE;
+}
+
+bool fill_fits(struct fill *f, struct exchange *x, bool waited)
+{
+	static const struct cache_control none = {
+		.max_age = CACHE_DELTA_NONE, .s_maxage = CACHE_DELTA_NONE, .min_fresh = CACHE_DELTA_NONE,
+		.max_stale = CACHE_DELTA_NONE, .stale_while_revalidate = CACHE_DELTA_NONE,
+		.stale_if_error = CACHE_DELTA_NONE,
+	};
+
+	if (f->state == FILL_FAILED)
+		return false;
+	if (f->revalidated)
+		return waited || cache_ttl(&f->meta, net_loop_wall_s(f->env->loop)) > 0;
+	/* What was asked for before the answer was made is as new as no-cache wants it. */
+	if (!sharable(f, x, waited ? &none : &x->cc))
+		return false;
+	if (!f->vary.len)
+		return true;
+	buf_reset(&x->selecting);
+	return cache_vary_select(buf_view(&f->vary), x->req.head, &x->selecting) == 0 &&
+	       view_eq(buf_view(&x->selecting), buf_view(&f->selecting));
+}
+
+/* ---- The head arrives ---- */
+
+/* A copy whose hops are marked and that has a Date (RFC 9110 §6.6.1). */
+static void own_head(struct fill *f, const struct http_head *head, char date[HTTP_DATE_LEN],
+                     struct http_head *h)
+{
+	*h = *head;
+	h->fields = f->env->fields;
+	h->cap = HALF;
+	h->nfields = head->nfields < HALF ? head->nfields : HALF - 1;
+	memcpy(h->fields, head->fields, h->nfields * sizeof(*h->fields));
+	if (!http_find(h, HTTP_DATE, 0)) {
+		http_date_format(f->info.response_time, date);
+		h->fields[h->nfields++] = (struct http_field){V("Date"), view_make(date, HTTP_DATE_LEN), HTTP_DATE, 0};
+	}
+	http_head_mark_hops(h);
+}
+
+/* 304 to our validators (RFC 9111 §4.3.4). */
+static int on_304(struct fill *f, const struct http_head *h)
+{
+	struct http_fault fault;
+	struct http_head old;
+	struct view fields;
+	uint64_t length = HTTP_LENGTH_UNKNOWN;
+	struct view text = lines_field(f->old_head, V("Content-Length"));
+
+	view_cut(f->old_head, '\n', &fields);
+	http_head_init(&old, f->env->fields + HALF, HALF);
+	if (http_parse_fields(&old, fields, &fault) || !cache_304_selects(&old, &f->old_meta, h)) {
+		f->mismatch = true;
+		return LARDER_EPROTO;
+	}
+	if (text.ptr && num_parse_u64(text, UINT64_MAX - 1, &length))
+		length = HTTP_LENGTH_UNKNOWN;
+	old.status = f->old_meta.status;
+	old.reason = view_of(http_reason(old.status));
+	if (cache_freshen(&f->listener->cache, &f->req, &old, h, f->info.request_time,
+	                  f->info.response_time, length, &f->head, &f->meta)) {
+		f->mismatch = true;
+		return LARDER_ENOMEM;
+	}
+	f->revalidated = true;
+	fill_publish(f);
+	return 0;
+}
+
+static bool stale_allowed(struct fill *f, struct exchange *x)
+{
+	return f->validating &&
+	       cache_stale_on_error(&x->listener->cache, &x->cc, &f->old_meta,
+	                            net_loop_wall_s(f->env->loop),
+	                            (uint32_t)(f->env->options->stale_if_error / 1000));
+}
+
+/* Makes what is stored, or leaves f->storable at the reason why nothing is. */
+static void prepare_storing(struct fill *f, const struct http_head *h, uint64_t length)
+{
+	struct cache_control cc;
+	uint64_t written = f->status == 204 ? HTTP_LENGTH_UNKNOWN : length;
+
+	f->storable = cache_storable(&f->listener->cache, &f->req, h, f->info.request_time,
+	                             f->info.response_time, &f->meta);
+	if (f->storable != CACHE_STORE_OK)
+		return;
+	cache_control_parse(h, &cc);
+	if (cache_vary_names(h, &f->vary) != 0) {
+		f->storable = CACHE_STORE_VARY_ANY;
+		return;
+	}
+	if ((f->vary.len && cache_vary_select(buf_view(&f->vary), &f->req, &f->selecting)) ||
+	    cache_head_write(h, &cc, written, &f->head)) {
+		f->storable = CACHE_STORE_TOO_LARGE;
+		return;
+	}
+	f->spool = store_spool_new(f->env->store, length);
+	if (!f->spool)
+		f->storable = CACHE_STORE_FAILED;
+}
+
+int fill_on_head(void *arg, const struct http_head *head, uint64_t length, const struct origin_info *info)
+{
+	struct fill *f = arg;
+	char date[HTTP_DATE_LEN];
+	struct http_head h;
+
+	check_magic(f, FILL_MAGIC);
+	f->info = *info;
+	f->status = head->status;
+	f->length = length;
+	own_head(f, head, date, &h);
+	if (f->validating && head->status == 304)
+		return on_304(f, &h);
+	if (head->status >= 500 && f->first && stale_allowed(f, f->first)) {
+		f->origin_failed = true;
+		return LARDER_EPROTO;
+	}
+	if (f->validating && head->status >= 500 && f->background)
+		return LARDER_EPROTO; /* what is stored stays */
+	if (lines_pass_head(&h, info->response_time, &f->pass_head))
+		return f->pass_head.err;
+	if (f->want_store)
+		prepare_storing(f, &h, length);
+	f->meta.status = head->status;
+	if (f->storable != CACHE_STORE_OK || f->invalidated) {
+		if (f->in_table)
+			unshareable_add(f->env, f->key.hash);
+		fill_leave_table(f);
+	}
+	fill_remove_invalidated(f, &h);
+	if (f->removing)
+		f->state = FILL_HELD;
+	else
+		fill_publish(f);
+	return 0;
+}
+
+/* ---- Telling the readers ---- */
+
+static const char *fwd_token(enum cache_reason why)
+{
+	switch (why) {
+	case CACHE_USE_URI_MISS:
+	case CACHE_USE_VARY_MISS:
+	case CACHE_USE_METHOD:
+	case CACHE_USE_PARTIAL:
+	case CACHE_USE_REQUEST:
+		return cache_reason_token(why);
+	case CACHE_USE_STALE:
+	case CACHE_USE_NO_CACHE:
+		return "stale";
+	default:
+		return "bypass";
+	}
+}
+
+/* The reader looks again; what it waited for is not for it. */
+static void send_back(struct exchange *x, bool alone)
+{
+	fill_detach(x);
+	if (alone)
+		x->alone = true;
+	exchange_restart(x);
+}
+
+static void serve_from_store(struct fill *f, struct exchange *x, struct stored_answer *a,
+                             const struct cache_status *cs, int64_t age)
+{
+	struct store *s = f->env->store;
+	struct store_hit hit;
+
+	if (lookup_again(x, f->old_id, &hit) != STORE_FOUND) {
+		send_back(x, false);
+		return;
+	}
+	if (!a->head.ptr) {
+		a->head = hit.record.head;
+		a->etag = hit.record.etag;
+	}
+	a->length = hit.record.length;
+	a->body = hit.body;
+	a->file = store_hit_take_file(&hit);
+	buf_reset(&x->lines);
+	lines_generate(x, age, cs);
+	deliver_stored(x, a);
+	store_hit_done(s, &hit);
+}
+
+static void serve_revalidated(struct fill *f, struct exchange *x)
+{
+	struct stored_answer a = {.head = buf_view(&f->head), .meta = &f->meta,
+		                  .etag = lines_field(buf_view(&f->head), V("ETag"))};
+	int64_t now = net_loop_wall_s(f->env->loop);
+	struct cache_status cs = {.fwd = fwd_token(x->why), .fwd_status = 304, .collapsed = x->collapsed,
+		                  .has_ttl = true, .ttl = cache_ttl(&f->meta, now)};
+
+	x->outcome = OUT_REVALIDATED;
+	x->reason = cache_reason_token(x->why);
+	serve_from_store(f, x, &a, &cs, (int64_t)cache_age(&f->meta, now));
+}
+
+static void serve_stale(struct fill *f, struct exchange *x)
+{
+	struct stored_answer a = {.meta = &f->old_meta};
+	int64_t now = net_loop_wall_s(f->env->loop);
+	struct cache_status cs = {.hit = true, .has_ttl = true, .ttl = cache_ttl(&f->old_meta, now),
+		                  .collapsed = x->collapsed, .detail = "origin-error"};
+
+	x->outcome = OUT_STALE;
+	x->reason = cache_reason_token(CACHE_USE_STALE_ALLOWED);
+	if (!f->origin_failed)
+		x->error = arena_str(&x->arena, view_of(f->detail));
+	serve_from_store(f, x, &a, &cs, (int64_t)cache_age(&f->old_meta, now));
+}
+
+/* All of a small body that is there already goes out with its head. */
+static void add_complete_body(struct fill *f, struct stored_answer *a)
+{
+	struct store_piece piece;
+
+	if (f->state != FILL_COMPLETE || f->length == HTTP_LENGTH_UNKNOWN || f->length == 0)
+		return;
+	if (fill_read(f, 0, &piece) && piece.fd < 0 && piece.mem.len == f->length)
+		a->body = piece.mem;
+}
+
+static void serve_fetched(struct fill *f, struct exchange *x)
+{
+	bool first = f->first == x;
+	struct stored_answer a = {.head = buf_view(first ? &f->pass_head : &f->head), .meta = &f->meta,
+		                  .length = f->length, .one_range = !f->spool};
+	struct cache_status cs = {.fwd = fwd_token(x->why), .fwd_status = f->status,
+		                  .stored = f->storable == CACHE_STORE_OK && !f->invalidated,
+		                  .collapsed = x->collapsed};
+	int64_t now = net_loop_wall_s(f->env->loop);
+
+	a.etag = lines_field(a.head, V("ETag"));
+	x->outcome = cs.stored ? OUT_MISS : OUT_PASS;
+	x->reason = cs.fwd;
+	x->stored = cs.stored ? "yes" : cache_reason_token(f->storable);
+	if (!cs.stored && f->want_store)
+		cs.detail = x->stored;
+	if (cs.stored) {
+		cs.has_ttl = true;
+		cs.ttl = cache_ttl(&f->meta, now);
+	}
+	stat_add(cs.stored ? &f->env->stats->stored : &f->env->stats->not_stored, 1);
+	add_complete_body(f, &a);
+	buf_reset(&x->lines);
+	lines_generate(x, first ? -1 : (int64_t)cache_age(&f->meta, now), &cs);
+	if (f->want_store)
+		deliver_stored(x, &a);
+	else
+		deliver_whole(x, &a);
+}
+
+static void serve(struct fill *f, struct exchange *x)
+{
+	if (x != f->first && !fill_fits(f, x, true)) {
+		send_back(x, !f->vary.len || f->storable != CACHE_STORE_OK);
+		return;
+	}
+	if (!route_destination_allowed(x, &f->info.addr))
+		return;
+	x->origin = f->info.addr;
+	x->origin_status = f->status;
+	if (f->revalidated)
+		serve_revalidated(f, x);
+	else
+		serve_fetched(f, x);
+}
+
+static unsigned error_status(int err)
+{
+	switch (err) {
+	case LARDER_ETIMEOUT:
+		return 504;
+	case LARDER_ENOMEM:
+	case LARDER_EFILES:
+		return 503;
+	default:
+		return 502;
+	}
+}
+
+static void fail(struct fill *f, struct exchange *x)
+{
+	bool joined = f->first != x;
+
+	x->origin = f->info.addr;
+	x->origin_status = f->status;
+	if (f->mismatch) {
+		x->unconditional = true;
+		send_back(x, false);
+	} else if (stale_allowed(f, x)) {
+		serve_stale(f, x);
+	} else if (f->origin_failed || (joined && f->err == LARDER_EREFUSED)) {
+		send_back(x, true); /* refused for another, or another could take a stale one */
+	} else if (f->err == LARDER_EREFUSED && f->refusal.option) {
+		exchange_run(x, reply_refused(x, &f->refusal));
+	} else {
+		x->reason = fwd_token(x->why);
+		exchange_run(x, reply_error(x, error_status(f->err), f->proxy_error, f->detail));
+	}
+}
+
+static void tell_one(struct fill *f, struct exchange *x)
+{
+	exchange_enter(x);
+	if (x->ended)
+		;
+	else if (x->replied && !x->finished)
+		deliver_feed(x);
+	else if (!x->replied && f->state == FILL_FAILED && (f->err || f->mismatch || f->origin_failed) &&
+	         !f->pass_head.len)
+		fail(f, x);
+	else if (!x->replied)
+		serve(f, x);
+	exchange_leave(x);
+}
+
+void fill_tell(struct fill *f)
+{
+	struct exchange *x, *next;
+
+	fill_ref(f);
+	/* A reader that is told leaves at most by itself; new ones come at the tail. */
+	TAILQ_FOREACH_SAFE(x, &f->readers, link, next)
+		tell_one(f, x);
+	fill_unref(f);
+}
+
+void fill_publish(struct fill *f)
+{
+	f->state = !f->ended ? FILL_BODY : f->err ? FILL_FAILED : FILL_COMPLETE;
+	fill_tell(f);
+}

@@ -1,0 +1,218 @@
+#include "exchange-private.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+uint64_t fill_received(const struct fill *f)
+{
+	if (f->spool && !f->spool_ended)
+		return store_spool_length(f->spool);
+	return f->window_base + f->window.len;
+}
+
+bool fill_read(struct fill *f, uint64_t offset, struct store_piece *piece)
+{
+	uint64_t spooled = f->spool ? store_spool_length(f->spool) : 0;
+
+	*piece = (struct store_piece){.fd = -1};
+	if (offset < spooled) {
+		store_spool_read(f->spool, offset, piece);
+		return true;
+	}
+	if (offset < f->window_base)
+		return false;
+	offset -= f->window_base;
+	if (offset < f->window.len) {
+		piece->mem = view_from(buf_view(&f->window), (size_t)offset);
+		piece->len = piece->mem.len;
+	}
+	return true;
+}
+
+/* The first byte that x still needs; what is before it may go. */
+static uint64_t needs(const struct exchange *x)
+{
+	const struct segment *s;
+
+	if (!x->replied)
+		return 0;
+	for (unsigned i = x->segment; !x->finished && i < x->nsegments; i++) {
+		s = &x->segments[i];
+		if (!s->text.len)
+			return s->offset + (i == x->segment ? x->segment_done : 0);
+	}
+	return UINT64_MAX;
+}
+
+void fill_consumed(struct fill *f)
+{
+	const struct exchange *x;
+	uint64_t least = UINT64_MAX, drop;
+
+	if (f->window.len) {
+		TAILQ_FOREACH(x, &f->readers, link) {
+			uint64_t n = needs(x);
+
+			least = n < least ? n : least;
+		}
+		drop = least > f->window_base ? least - f->window_base : 0;
+		if (drop > f->window.len)
+			drop = f->window.len;
+		/* Moving the rest to the front has to stay rare: at the end, or for half of it. */
+		if (drop == f->window.len || drop >= f->window.len / 2) {
+			buf_drop(&f->window, (size_t)drop);
+			f->window_base += drop;
+		}
+	}
+	if (f->paused && f->state != FILL_HELD && f->window.len <= f->env->options->pipe_bytes / 2 &&
+	    f->transfer) {
+		f->paused = false;
+		origin_resume(f->transfer);
+	}
+}
+
+/* Into the spool; what it does not take goes on to the window. */
+static void spool_data(struct fill *f, struct view *data)
+{
+	uint64_t before = store_spool_length(f->spool);
+	int err = store_spool_append(f->spool, *data);
+
+	*data = view_from(*data, (size_t)(store_spool_length(f->spool) - before));
+	if (!err)
+		return;
+	f->spool_ended = true;
+	f->window_base = store_spool_length(f->spool);
+	f->storable = err == LARDER_ELIMIT ? CACHE_STORE_TOO_LARGE : CACHE_STORE_FAILED;
+	fill_leave_table(f);
+}
+
+static int on_data(void *arg, struct view data)
+{
+	struct fill *f = arg;
+	bool spooling = f->spool && !f->spool_ended;
+
+	check_magic(f, FILL_MAGIC);
+	if (f->revalidated)
+		return 0; /* a 304 has no body; whatever this is, nobody wants it */
+	if (!spooling && f->window.len >= f->env->options->pipe_bytes) {
+		f->paused = true;
+		return ORIGIN_PAUSE;
+	}
+	if (spooling)
+		spool_data(f, &data);
+	if (data.len && f->nreaders == 0)
+		return LARDER_ECLOSED; /* not stored, not read: of no use */
+	if (data.len && buf_addv(&f->window, data))
+		return f->window.err;
+	if (f->state == FILL_BODY)
+		fill_tell(f);
+	return 0;
+}
+
+static ssize_t on_body(void *arg, char *dst, size_t room)
+{
+	struct fill *f = arg;
+	struct exchange *x = f->first;
+	size_t n;
+
+	check_magic(f, FILL_MAGIC);
+	if (!x)
+		return LARDER_ECLOSED;
+	n = x->body.len < room ? x->body.len : room;
+	if (n == 0)
+		return x->body_ended ? 0 : LARDER_EAGAIN;
+	memcpy(dst, x->body.data, n);
+	buf_drop(&x->body, n);
+	if (x->body_held && x->body.len <= x->body.max / 2) {
+		exchange_enter(x);
+		x->body_held = false;
+		x->ops->hold_body(x->client, false);
+		exchange_leave(x);
+	}
+	return (ssize_t)n;
+}
+
+static int on_address(void *arg, const struct addr *a)
+{
+	struct fill *f = arg;
+
+	if (f->listener->kind != EXCHANGE_FORWARD)
+		return 0;
+	return access_destination(f->listener->access, &f->client, a, &f->refusal);
+}
+
+static void on_interim(void *arg, const struct http_head *head)
+{
+	struct fill *f = arg;
+	struct exchange *x = f->first;
+	struct exchange_reply r = {.status = head->status, .no_body = true, .complete = true};
+	struct buf *b = &f->env->scratch;
+
+	if (!x || x->replied)
+		return;
+	buf_reset(b);
+	if (lines_pass_head(head, 0, b))
+		return;
+	r.head[r.nhead++] = buf_view(b);
+	exchange_enter(x);
+	x->ops->interim(x->client, &r);
+	exchange_leave(x);
+}
+
+static void on_switched(void *arg, const struct http_head *head, struct net_stream stream,
+                        const struct origin_info *info)
+{
+	struct fill *f = arg;
+	struct exchange *x = f->first;
+
+	f->transfer = NULL;
+	f->ended = true;
+	f->state = FILL_COMPLETE;
+	if (x) {
+		exchange_enter(x);
+		tunnel_switched(x, head, stream, info);
+		exchange_leave(x);
+	} else {
+		stream.ops ? stream.ops->close(stream.arg) : (void)close(stream.fd);
+	}
+	fill_unref(f);
+}
+
+static void on_done(void *arg, const struct origin_result *result)
+{
+	struct fill *f = arg;
+
+	check_magic(f, FILL_MAGIC);
+	f->transfer = NULL;
+	f->ended = true;
+	f->err = result->err;
+	f->proxy_error = result->proxy_error;
+	buf_addv(&f->trailers, result->trailers);
+	if (result->err) {
+		snprintf(f->detail, sizeof(f->detail), "%s",
+		         result->detail ? result->detail : larder_strerror(result->err));
+	}
+	if (f->state == FILL_HEAD || f->state == FILL_BODY)
+		f->state = result->err ? FILL_FAILED : FILL_COMPLETE;
+	if (result->err) {
+		f->storable = f->storable == CACHE_STORE_OK ? CACHE_STORE_INCOMPLETE : f->storable;
+		fill_leave_table(f);
+	} else if (f->revalidated) {
+		fill_commit_update(f);
+	} else {
+		fill_commit(f);
+	}
+	if (f->state != FILL_HELD)
+		fill_tell(f);
+	fill_unref(f);
+}
+
+const struct origin_handlers fill_handlers = {
+	.address = on_address,
+	.interim = on_interim,
+	.head = fill_on_head,
+	.data = on_data,
+	.body = on_body,
+	.switched = on_switched,
+	.done = on_done,
+};

@@ -1,0 +1,113 @@
+#include "exchange-private.h"
+
+static void add_cache_status(struct exchange *x, const struct cache_status *cs)
+{
+	struct buf *b = &x->lines;
+
+	BUF_ADD_LIT(b, "Cache-Status: ");
+	buf_addv(b, buf_view(&x->env->name_sf));
+	if (cs->hit)
+		BUF_ADD_LIT(b, "; hit");
+	if (cs->fwd)
+		buf_printf(b, "; fwd=%s", cs->fwd);
+	if (cs->fwd_status)
+		buf_printf(b, "; fwd-status=%u", cs->fwd_status);
+	if (cs->has_ttl)
+		buf_printf(b, "; ttl=%lld", (long long)cs->ttl);
+	if (cs->stored)
+		BUF_ADD_LIT(b, "; stored");
+	if (cs->collapsed)
+		BUF_ADD_LIT(b, "; collapsed");
+	if (cs->detail)
+		buf_printf(b, "; detail=%s", cs->detail);
+	BUF_ADD_LIT(b, "\r\n");
+}
+
+void lines_generate(struct exchange *x, int64_t age, const struct cache_status *cs)
+{
+	const struct exchange_listener_options *o = &x->listener->options;
+	struct buf *b = &x->lines;
+
+	if (age >= 0) {
+		BUF_ADD_LIT(b, "Age: ");
+		buf_addu(b, (uint64_t)age);
+		BUF_ADD_LIT(b, "\r\n");
+	}
+	if (o->via != 0) {
+		BUF_ADD_LIT(b, "Via: 1.1 ");
+		buf_addv(b, view_of(x->env->pseudonym));
+		BUF_ADD_LIT(b, "\r\n");
+	}
+	if (o->cache_status)
+		add_cache_status(x, cs);
+}
+
+struct view lines_raw(const struct http_field *f)
+{
+	const char *end = f->value.len ? f->value.ptr + f->value.len : f->name.ptr + f->name.len + 1;
+
+	return view_make(f->name.ptr, (size_t)(end - f->name.ptr));
+}
+
+int lines_pass_head(const struct http_head *head, int64_t now, struct buf *out)
+{
+	char date[HTTP_DATE_LEN];
+
+	buf_printf(out, "HTTP/1.1 %u %.*s\r\n", (unsigned)head->status, VFMT(head->reason));
+	for (unsigned i = 0; i < head->nfields; i++) {
+		if (head->fields[i].hop)
+			continue;
+		buf_addv(out, lines_raw(&head->fields[i]));
+		BUF_ADD_LIT(out, "\r\n");
+	}
+	/* RFC 9110 §6.6.1: a recipient with a clock that forwards a response without Date adds one. */
+	if (head->status >= 200 && !http_find(head, HTTP_DATE, 0)) {
+		http_date_format(now, date);
+		buf_printf(out, "Date: %.*s\r\n", HTTP_DATE_LEN, date);
+	}
+	return out->err;
+}
+
+/* Cuts the next line (without its CRLF) from a head's text. */
+static bool next_line(struct view *rest, struct view *line)
+{
+	if (!rest->len)
+		return false;
+	*line = view_cut(*rest, '\n', rest);
+	if (line->len && line->ptr[line->len - 1] == '\r')
+		line->len--;
+	return true;
+}
+
+struct view lines_field(struct view head, struct view name)
+{
+	struct view line, value;
+
+	while (next_line(&head, &line)) {
+		if (line.len > name.len && line.ptr[name.len] == ':' && view_istarts(line, name)) {
+			value = view_from(line, name.len + 1);
+			return view_trim(value);
+		}
+	}
+	return view_make(NULL, 0);
+}
+
+int lines_rewrite(struct view head, unsigned status, bool drop_type, struct buf *out)
+{
+	struct view line;
+	bool first = true;
+
+	while (next_line(&head, &line)) {
+		if (first) {
+			buf_printf(out, "HTTP/1.1 %u %s\r\n", status, http_reason(status));
+			first = false;
+			continue;
+		}
+		if (view_istarts(line, V("Content-Length:")) ||
+		    (drop_type && view_istarts(line, V("Content-Type:"))))
+			continue;
+		buf_addv(out, line);
+		BUF_ADD_LIT(out, "\r\n");
+	}
+	return out->err;
+}

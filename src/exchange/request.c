@@ -1,0 +1,203 @@
+#include "exchange-private.h"
+
+#include "base/num.h"
+
+#define LINES_ADDED 12
+
+struct request_lines {
+	struct view *lines;
+	unsigned n;
+	int err; /* one line that failed fails the request */
+};
+
+static bool is_condition(uint16_t id)
+{
+	return id == HTTP_IF_NONE_MATCH || id == HTTP_IF_MODIFIED_SINCE || id == HTTP_IF_MATCH ||
+	       id == HTTP_IF_UNMODIFIED_SINCE || id == HTTP_IF_RANGE;
+}
+
+static bool is_dropped(struct exchange *x, const struct http_field *f, const struct request_plan *plan)
+{
+	switch (f->id) {
+	case HTTP_HOST:             /* sent first, made from the target */
+	case HTTP_CONTENT_LENGTH:   /* the transfer frames the body anew */
+	case HTTP_EXPECT:           /* passed on by the transfer */
+	case HTTP_PROXY_AUTHORIZATION: /* meant for the proxy: credentials must not leak to origins */
+		return true;
+	case HTTP_RANGE:
+		return plan->drop_range;
+	case HTTP_MAX_FORWARDS:
+		return x->method == HTTP_METHOD_TRACE || x->method == HTTP_METHOD_OPTIONS;
+	case HTTP_X_FORWARDED_FOR:
+		return x->listener->options.forwarded_for;
+	default:
+		return f->hop || (plan->drop_conditions && is_condition(f->id));
+	}
+}
+
+/* The value that goes into Host (RFC 9112 §3.2): of the target for proxies (§3.2.2), the client's or the
+ * configured one for reverse listeners. */
+static struct view host_value(struct exchange *x)
+{
+	const struct exchange_listener *l = x->listener;
+
+	if (l->kind == EXCHANGE_FORWARD)
+		return x->req.target->authority;
+	if (l->options.origin_host[0])
+		return view_of(l->options.origin_host);
+	return x->req.target->authority.len ? x->req.target->authority : l->origin.authority;
+}
+
+static void add_line(struct request_lines *r, struct arena *arena, const char *name, struct view value,
+                     struct view more)
+{
+	struct buf b;
+
+	buf_init(&b, HEAD_BYTES);
+	buf_printf(&b, "%s: ", name);
+	buf_addv(&b, value);
+	buf_addv(&b, more);
+	r->lines[r->n] = b.err ? view_make(NULL, 0) : arena_view(arena, buf_view(&b));
+	if (r->lines[r->n].ptr)
+		r->n++;
+	else
+		r->err = LARDER_ENOMEM;
+	buf_fini(&b);
+}
+
+/* Via, or where it is unwanted in requests CDN-Loop, so that loops can be seen (RFC 9110 §7.6.3, RFC 8586). */
+static void add_trace_of_us(struct exchange *x, struct request_lines *r, struct arena *arena)
+{
+	struct view us = view_of(x->env->pseudonym);
+
+	if (x->listener->options.via == 2)
+		add_line(r, arena, "Via", x->req.head->minor ? V("1.1 ") : V("1.0 "), us);
+	else
+		add_line(r, arena, "CDN-Loop", us, V(""));
+}
+
+static void add_forwarded(struct exchange *x, struct request_lines *r, struct arena *arena)
+{
+	struct http_list l;
+	struct view member, scheme = x->req.target->scheme == HTTP_SCHEME_HTTPS ? V("https") : V("http");
+	char ip[ADDR_TEXT_MAX];
+	struct buf b;
+
+	buf_init(&b, 64 * 1024);
+	http_list_init(&l, x->req.head, HTTP_X_FORWARDED_FOR);
+	while (http_list_next(&l, &member)) {
+		buf_addv(&b, member);
+		BUF_ADD_LIT(&b, ", ");
+	}
+	add_line(r, arena, "X-Forwarded-For", b.err ? V("") : buf_view(&b),
+	         view_of(addr_format_ip(&x->req.client, ip)));
+	buf_fini(&b);
+	if (!http_find(x->req.head, HTTP_X_FORWARDED_PROTO, 0))
+		add_line(r, arena, "X-Forwarded-Proto", scheme, V(""));
+	if (!http_find(x->req.head, HTTP_X_FORWARDED_HOST, 0) && x->req.target->authority.len)
+		add_line(r, arena, "X-Forwarded-Host", x->req.target->authority, V(""));
+}
+
+static void add_validators(struct request_lines *r, struct view lines)
+{
+	struct view line;
+
+	while (lines.len && r->n) {
+		line = view_cut(lines, '\n', &lines);
+		if (line.len && line.ptr[line.len - 1] == '\r')
+			line.len--;
+		r->lines[r->n++] = line;
+	}
+}
+
+static void add_max_forwards(struct exchange *x, struct request_lines *r, struct arena *arena)
+{
+	struct view v = http_only(x->req.head, HTTP_MAX_FORWARDS);
+	char text[20];
+	uint64_t n;
+
+	if ((x->method != HTTP_METHOD_TRACE && x->method != HTTP_METHOD_OPTIONS) || !v.ptr ||
+	    num_parse_saturating(v, UINT32_MAX, &n) || n == 0)
+		return;
+	add_line(r, arena, "Max-Forwards", view_make(text, num_format_u64(n - 1, text)), V(""));
+}
+
+static int build_lines(struct exchange *x, const struct request_plan *plan, struct arena *arena,
+                       struct request_lines *r)
+{
+	const struct http_head *h = x->req.head;
+
+	r->lines = arena_alloc(arena, (h->nfields + LINES_ADDED) * sizeof(*r->lines));
+	if (!r->lines)
+		return LARDER_ENOMEM;
+	add_line(r, arena, "Host", host_value(x), V(""));
+	for (unsigned i = 0; i < h->nfields; i++) {
+		if (!is_dropped(x, &h->fields[i], plan))
+			r->lines[r->n++] = lines_raw(&h->fields[i]);
+	}
+	add_validators(r, plan->validators);
+	add_max_forwards(x, r, arena);
+	if (x->listener->options.forwarded_for)
+		add_forwarded(x, r, arena);
+	add_trace_of_us(x, r, arena);
+	return r->err;
+}
+
+/* Path and query for the request line; reverse listeners may put a prefix before it. */
+static struct view target_text(struct exchange *x, struct arena *arena)
+{
+	const struct http_target *t = x->req.target;
+	struct view prefix = x->listener->origin.path, path = t->path;
+	struct view out;
+	struct buf b;
+
+	/* RFC 9112 §3.2.4: OPTIONS for an authority without a path is about the server. */
+	if (t->form == HTTP_ABSOLUTE_FORM && x->method == HTTP_METHOD_OPTIONS &&
+	    !view_ends(x->req.head->target, path))
+		return V("*");
+	if (x->listener->kind == EXCHANGE_FORWARD || t->form == HTTP_ASTERISK_FORM)
+		return path;
+	prefix = view_make(prefix.ptr, view_find(prefix, '?'));
+	if (view_ends(prefix, V("/")))
+		prefix.len--;
+	if (!prefix.len)
+		return path;
+	buf_init(&b, KEY_BYTES);
+	buf_addv(&b, prefix);
+	buf_addv(&b, path);
+	out = b.err ? view_make(NULL, 0) : arena_view(arena, buf_view(&b));
+	buf_fini(&b);
+	return out;
+}
+
+int request_build(struct exchange *x, const struct request_plan *plan, struct arena *arena,
+                  struct origin_request *out)
+{
+	const struct http_target *at = x->listener->kind == EXCHANGE_FORWARD ? x->req.target
+		                                                             : &x->listener->origin;
+	const struct http_field *up;
+	struct request_lines r = {0};
+	int err = build_lines(x, plan, arena, &r);
+
+	if (err)
+		return err;
+	*out = (struct origin_request){
+		.scheme = at->scheme,
+		.host = at->host,
+		.port = at->port,
+		.method = x->req.head->method_text,
+		.target = target_text(x, arena),
+		.fields = r.lines,
+		.nfields = r.n,
+		.has_body = x->req.has_body,
+		.length = x->req.length,
+		.idempotent = http_method_idempotent(x->method),
+	};
+	if (!out->target.ptr)
+		return LARDER_ELIMIT;
+	if (x->req.expects_continue)
+		out->expect = V("Expect: 100-continue");
+	if (x->upgrade && (up = http_find(x->req.head, HTTP_UPGRADE, 0)) != NULL)
+		out->upgrade = up->value;
+	return 0;
+}
