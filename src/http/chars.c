@@ -6,43 +6,22 @@
 #define U  HTTP_URI
 #define N  HTTP_UNRESERVED
 #define E  HTTP_ETAGC
-#define V_ (X | U | E)         /* any visible character but '"' and '#' */
-#define TV (V_ | T)            /* those of tokens */
-#define TN (TV | N)            /* "-", ".", "_", "~" */
+#define V_ (X | U | E) /* any visible character but '"' and '#' */
+#define TV (V_ | T)    /* those of tokens */
+#define TN (TV | N)    /* "-", ".", "_", "~" */
 #define DI (TN | HTTP_HEX | HTTP_DIGIT)
 #define AL (TN | HTTP_ALPHA)
 #define AH (AL | HTTP_HEX)
 
 const uint8_t http_chars[256] = {
-	['\t'] = X,
-	[' '] = X,
-	['!'] = TV,
-	['"'] = X | U,
-	['#'] = X | E | T,
-	['$'] = TV,
-	['%'] = TV,
-	['&'] = TV,
-	['\''] = TV,
-	['(' ... ')'] = V_,
-	['*' ... '+'] = TV,
-	[','] = V_,
-	['-' ... '.'] = TN,
-	['/'] = V_,
-	['0' ... '9'] = DI,
-	[':' ... '@'] = V_,
-	['A' ... 'F'] = AH,
-	['G' ... 'Z'] = AL,
-	['[' ... ']'] = V_,
-	['^'] = TV,
-	['_'] = TN,
-	['`'] = TV,
-	['a' ... 'f'] = AH,
-	['g' ... 'z'] = AL,
-	['{'] = V_,
-	['|'] = TV,
-	['}'] = V_,
-	['~'] = TN,
-	[0x80 ... 0xff] = V_,
+        ['\t'] = X,           [' '] = X,          ['!'] = TV,         ['"'] = X | U,
+        ['#'] = X | E | T,    ['$'] = TV,         ['%'] = TV,         ['&'] = TV,
+        ['\''] = TV,          ['(' ... ')'] = V_, ['*' ... '+'] = TV, [','] = V_,
+        ['-' ... '.'] = TN,   ['/'] = V_,         ['0' ... '9'] = DI, [':' ... '@'] = V_,
+        ['A' ... 'F'] = AH,   ['G' ... 'Z'] = AL, ['[' ... ']'] = V_, ['^'] = TV,
+        ['_'] = TN,           ['`'] = TV,         ['a' ... 'f'] = AH, ['g' ... 'z'] = AL,
+        ['{'] = V_,           ['|'] = TV,         ['}'] = V_,         ['~'] = TN,
+        [0x80 ... 0xff] = V_,
 };
 
 #define EACH(byte) (0x0101010101010101ULL * (byte))

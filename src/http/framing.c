@@ -31,7 +31,8 @@ static bool ends_chunked(struct view value)
 {
 	size_t comma = view_rfind(value, ',');
 
-	return comma < value.len && view_ieq(view_trim(view_from(value, comma + 1)), V("chunked")) &&
+	return comma < value.len &&
+	       view_ieq(view_trim(view_from(value, comma + 1)), V("chunked")) &&
 	       !view_ieq(view_trim(view_make(value.ptr, comma)), V("chunked"));
 }
 

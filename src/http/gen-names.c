@@ -23,7 +23,7 @@ static bool place(uint32_t multiplier, unsigned slots[256])
 	memset(slots, 0, 256 * sizeof(slots[0]));
 	for (unsigned i = 0; i < NAMES; i++) {
 		unsigned *slot =
-			&slots[http_name_hash(names[i].text, strlen(names[i].text), multiplier)];
+		        &slots[http_name_hash(names[i].text, strlen(names[i].text), multiplier)];
 
 		if (*slot)
 			return false;
@@ -44,7 +44,8 @@ int main(void)
 		}
 		multiplier = multiplier * 1664525u + 1013904224u;
 	}
-	printf("#define NAME_MULTIPLIER %uu\n\nstatic const uint8_t name_slots[256] = {\n", multiplier);
+	printf("#define NAME_MULTIPLIER %uu\n\nstatic const uint8_t name_slots[256] = {\n",
+	       multiplier);
 	for (unsigned i = 0; i < 256; i++) {
 		if (slots[i])
 			printf("\t[%u] = %s,\n", i, names[slots[i] - 1].id);

@@ -156,7 +156,8 @@ static void mark_named(struct http_head *h, struct view name)
 	if (name_flags[id] & KEEP)
 		return;
 	for (unsigned i = 0; i < h->nfields; i++) {
-		if (h->fields[i].id == id && (id != HTTP_OTHER || view_ieq(h->fields[i].name, name)))
+		if (h->fields[i].id == id &&
+		    (id != HTTP_OTHER || view_ieq(h->fields[i].name, name)))
 			h->fields[i].hop = 1;
 	}
 }

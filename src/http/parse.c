@@ -42,7 +42,8 @@ static int bad_name(struct view line, size_t name, const struct rules *r, struct
 	char c = name < line.len ? line.ptr[name] : '\0';
 
 	if (name == 0 && (c == ' ' || c == '\t'))
-		return http_refuse(fault, r->bad, "A field line is folded or begins with white space.");
+		return http_refuse(fault, r->bad,
+		                   "A field line is folded or begins with white space.");
 	if (name == 0 && c == ':')
 		return http_refuse(fault, r->bad, "A field line has an empty name.");
 	if (name == line.len)
@@ -143,7 +144,8 @@ static int skip_empty_lines(struct view *rest, struct http_fault *fault)
 		if (rest->ptr[0] == '\n')
 			return http_refuse(fault, 400, "A line of the head ends in LF without CR.");
 		if (n == EMPTY_LINES)
-			return http_refuse(fault, 400, "Too many empty lines stand before the request.");
+			return http_refuse(fault, 400,
+			                   "Too many empty lines stand before the request.");
 		if (rest->len == 1) {
 			*rest = view_from(*rest, 1);
 			return HTTP_MORE;

@@ -1,0 +1,143 @@
+#include "uri-private.h"
+
+#include <stdio.h>
+
+#include "base/addr.h"
+#include "base/num.h"
+#include "http-private.h"
+
+/* An IP literal in its brackets (RFC 3986 §3.2.2), without zone; later versions are unknown. */
+static int normalise_literal(struct view host, char dst[256])
+{
+	char text[ADDR_TEXT_MAX];
+	struct addr addr;
+	size_t len;
+
+	if (host.len < 4 || host.ptr[host.len - 1] != ']' || addr_parse_ip(host, 0, &addr))
+		return LARDER_EINVAL;
+	len = strlen(addr_format_ip(&addr, text));
+	dst[0] = '[';
+	memcpy(dst + 1, text, len);
+	dst[len + 1] = ']';
+	return (int)len + 2;
+}
+
+/* One number of an IPv4 address: decimal, octal ("0…") or hexadecimal ("0x…"). */
+static int parse_number(struct view v, uint64_t *out)
+{
+	if (v.len > 2 && v.ptr[0] == '0' && v.ptr[1] == 'x')
+		return num_parse_hex(view_from(v, 2), UINT32_MAX, out);
+	if (v.len < 2 || v.ptr[0] != '0')
+		return num_parse_u64(v, UINT32_MAX, out);
+	if (v.len > 12)
+		return LARDER_ELIMIT;
+	*out = 0;
+	for (size_t i = 0; i < v.len; i++) {
+		if (v.ptr[i] < '0' || v.ptr[i] > '7')
+			return LARDER_EINVAL;
+		*out = *out << 3 | (unsigned)(v.ptr[i] - '0');
+	}
+	return *out <= UINT32_MAX ? 0 : LARDER_ELIMIT;
+}
+
+static bool looks_numeric(struct view label)
+{
+	if (label.len >= 2 && label.ptr[0] == '0' && label.ptr[1] == 'x')
+		return http_span(view_from(label, 2), HTTP_HEX) == label.len - 2;
+	return http_span(label, HTTP_DIGIT) == label.len;
+}
+
+/* Do all labels look like numbers? Then resolvers take the host for an address, and nothing else
+ * may. */
+static bool all_numeric(struct view host)
+{
+	while (host.ptr) {
+		if (!looks_numeric(view_cut(host, '.', &host)))
+			return false;
+	}
+	return true;
+}
+
+/* One to four numbers, the last of which fills the remaining bytes: as inet_aton(3) reads
+ * them, and so as a resolver would. */
+static int normalise_ipv4(struct view host, char dst[256])
+{
+	uint32_t ip = 0;
+	uint64_t n;
+
+	for (unsigned part = 0; part < 4; part++) {
+		struct view number = view_cut(host, '.', &host);
+
+		if (parse_number(number, &n))
+			return LARDER_EINVAL;
+		if (!host.ptr) {
+			if (n > UINT32_MAX >> (8 * part))
+				return LARDER_EINVAL;
+			ip |= (uint32_t)n;
+			return snprintf(dst, 256, "%u.%u.%u.%u", ip >> 24, ip >> 16 & 255,
+			                ip >> 8 & 255, ip & 255);
+		}
+		if (n > 255)
+			return LARDER_EINVAL;
+		ip |= (uint32_t)n << (24 - 8 * part);
+	}
+	return LARDER_EINVAL;
+}
+
+/* The next byte of a registered name, percent-decoded, in lower case; negative if it may not
+ * stand in a name that is looked up. */
+static int name_byte(struct view *host)
+{
+	char c = host->ptr[0];
+	size_t taken = 1;
+
+	if (c == '%') {
+		if (host->len < 3 || !http_char_is(host->ptr[1], HTTP_HEX) ||
+		    !http_char_is(host->ptr[2], HTTP_HEX))
+			return LARDER_EINVAL;
+		c = (char)(http_hex_value(host->ptr[1]) << 4 | http_hex_value(host->ptr[2]));
+		taken = 3;
+	}
+	*host = view_from(*host, taken);
+	if (!http_char_is(c, HTTP_ALPHA | HTTP_DIGIT) && c != '-' && c != '.' && c != '_')
+		return LARDER_EINVAL;
+	return view_lower_byte((unsigned char)c);
+}
+
+/* Labels of 1 to 63 bytes (RFC 1035 §2.3.4). */
+static bool labels_fit(struct view host)
+{
+	while (host.ptr) {
+		struct view label = view_cut(host, '.', &host);
+
+		if (label.len < 1 || label.len > 63)
+			return false;
+	}
+	return true;
+}
+
+int http_host_normalise(struct view host, char dst[256])
+{
+	size_t len = 0;
+	int c;
+
+	if (host.len && host.ptr[0] == '[')
+		return normalise_literal(host, dst);
+	while (host.len) {
+		c = name_byte(&host);
+		if (c < 0 || len == HTTP_HOST_MAX + 1)
+			return LARDER_EINVAL;
+		dst[len++] = (char)c;
+	}
+	if (len && dst[len - 1] == '.')
+		len--;
+	if (len == 0 || len > HTTP_HOST_MAX || !labels_fit(view_make(dst, len)))
+		return LARDER_EINVAL;
+	if (all_numeric(view_make(dst, len))) {
+		char copy[256];
+
+		memcpy(copy, dst, len);
+		return normalise_ipv4(view_make(copy, len), dst);
+	}
+	return (int)len;
+}
