@@ -61,7 +61,8 @@ void *arena_alloc(struct arena *a, size_t size)
 
 	if (size > SIZE_MAX / 2)
 		return NULL;
-	need = (size + ALIGN - 1) & ~(ALIGN - 1);
+	/* An empty thing has an address too: NULL means failure. */
+	need = size ? (size + ALIGN - 1) & ~(ALIGN - 1) : ALIGN;
 	if (need > a->left) {
 		want = need > a->block ? need : a->block;
 		if (a->total > a->max || want > a->max - a->total)
