@@ -1,0 +1,133 @@
+"""https origins: verified, pooled, HTTP/2."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from harness.message import answer
+from harness.servers import Nginx
+from harness.tls import Authority
+
+FRESH = "Cache-Control: max-age=600"
+
+
+@pytest.fixture(scope="module")
+def authority():
+    """One CA for the file, readable for the daemon's user."""
+    folder = tempfile.mkdtemp(prefix="larder-tls-", dir="/tmp")
+    os.chmod(folder, 0o755)
+    yield Authority(folder)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def pair(authority):
+    """A good certificate for loopback."""
+    return authority.issue("good", "IP:127.0.0.1,DNS:localhost")
+
+
+@pytest.fixture(scope="module")
+def trusting(shared_larder, authority):
+    """A proxy that trusts the CA."""
+    return shared_larder("forward", options=[f"ca_file={authority.cert}"])
+
+
+def test_fetch_and_store(trusting, origins, pair):
+    o = origins(tls=Authority.context(pair))
+    o.on("/a", answer("secret", fields=[FRESH]))
+    r = trusting.get(o.url("/a"))
+    assert r.status == 200 and r.body == b"secret"
+    trusting.settle()
+    assert trusting.get(o.url("/a")).cache.get("hit") and o.count("/a") == 1
+
+
+def test_schemes_are_kept_apart(trusting, origins, pair):
+    o = origins(tls=Authority.context(pair))
+    o.on("/a", answer("secret", fields=[FRESH]))
+    trusting.get(o.url("/a"))
+    trusting.settle()
+    r = trusting.get(f"http://{o.authority}/a")
+    assert not r.cache.get("hit") and r.body != b"secret"
+
+
+def test_connections_are_pooled(trusting, origins, pair):
+    o = origins(tls=Authority.context(pair))
+    o.on("*", answer("x", fields=["Cache-Control: no-store"]))
+    with trusting.client() as c:
+        for i in range(10):
+            assert c.get(o.url(f"/{i}")).status == 200
+    assert o.connections == 1
+
+
+def test_reverse_to_https(larder, origins, authority, pair):
+    o = origins(tls=Authority.context(pair))
+    o.on("*", answer("x", fields=[FRESH]))
+    d = larder(f"reverse,https://{o.authority}", options=[f"ca_file={authority.cert}"])
+    assert d.get("/a", host="www.example").body == b"x"
+    d.settle()
+    assert d.get("/a", host="www.example").cache.get("hit")
+    assert o.last().get("Host") == "www.example"
+
+
+def refused(r):
+    """A TLS failure that says so."""
+    assert r.status == 502 and r.proxy["error"].startswith("tls_"), r.raw
+
+
+def test_unknown_authority(larder, origins, pair):
+    o = origins(tls=Authority.context(pair))
+    refused(larder("forward").get(o.url("/")))
+    assert o.count() == 0
+
+
+def test_wrong_name(trusting, origins, authority):
+    o = origins(tls=Authority.context(authority.issue("other", "DNS:other.example")))
+    refused(trusting.get(o.url("/")))
+    assert o.count() == 0
+
+
+def test_plain_server_behind_https(trusting, origin):
+    refused(trusting.get(f"https://{origin.authority}/"))
+
+
+def test_verification_off(larder, origins, pair):
+    o = origins(tls=Authority.context(pair))
+    o.on("/", answer("x", fields=["Cache-Control: no-store"]))
+    assert larder("forward", options=["tls_verify=no"]).get(o.url("/")).status == 200
+
+
+def test_truncated_body_over_tls(trusting, origins, pair):
+    o = origins(tls=Authority.context(pair))
+
+    def cut(req, conn):
+        conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\nCache-Control: max-age=600\r\n\r\nabc")
+        conn.reset()
+    o.on("/t", [cut, answer("whole", fields=[FRESH])])
+    with trusting.client() as c:
+        c.send(c.compose("GET", o.url("/t")))
+        c.head()
+        assert c.rest() in (b"abc", b"")
+    trusting.settle()
+    assert trusting.get(o.url("/t")).body == b"whole"
+
+
+@pytest.mark.parametrize("offered", ["yes", "no"])
+def test_http2_origin(larder, authority, pair, offered):
+    body = bytes(range(256)) * 2000
+    with Nginx(tls=pair, http2=True) as server:
+        server.write("a.bin", body, age=86400 * 100)
+        d = larder("forward", options=[f"ca_file={authority.cert}", f"origin_http2={offered}"])
+        r = d.get(server.url("/a.bin"))
+        assert r.status == 200 and r.body == body
+        d.settle()
+        r = d.get(server.url("/a.bin"))
+        assert r.cache.get("hit") and r.body == body
+        with d.client() as c:
+            assert c.get(server.url("/missing")).status == 404
+            r = c.get(server.url("/a.bin"), "Cache-Control: no-cache")
+            assert r.body == body
+        wanted = "HTTP/2.0" if offered == "yes" else "HTTP/1.1"
+        assert {line.split()[0] for line in server.access()} == {wanted}
