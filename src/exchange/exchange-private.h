@@ -182,8 +182,8 @@ struct cache_status {
 };
 /* Appends "Age" (age ≥ 0), Via and Cache-Status lines to x->lines, as the listener wants them. */
 void lines_generate(struct exchange *x, int64_t age, const struct cache_status *cs);
-/* The origin's head as passed on: status line, all end-to-end fields, a Date if there was none. */
-int lines_pass_head(const struct http_head *head, int64_t now, struct buf *out);
+/* A head as passed on: status line and all fields that are not marked as hops, byte-true. */
+int lines_pass_head(const struct http_head *head, struct buf *out);
 /* A stored head's text with another status, without the named fields and Content-Length. */
 int lines_rewrite(struct view head, unsigned status, bool drop_type, struct buf *out);
 /* The value of the first field of that name in a head's text. */

@@ -66,9 +66,14 @@ static bool worth_finishing(const struct fill *f)
 	const struct exchange_options *o = f->env->options;
 	uint64_t have = fill_received(f), left;
 
-	if (f->background || f->ended)
+	if (f->background || f->ended || f->revalidated)
 		return true;
-	if (f->state == FILL_HEAD || f->storable != CACHE_STORE_OK || f->spool_ended ||
+	if (f->state == FILL_HEAD)
+		return false;
+	/* All of it is here: only the transfer's own end is to come, which keeps the connection usable. */
+	if (f->req.method == HTTP_METHOD_HEAD || have >= f->length)
+		return true;
+	if (f->storable != CACHE_STORE_OK || f->spool_ended ||
 	    f->length == HTTP_LENGTH_UNKNOWN || have > f->length)
 		return false;
 	left = f->length - have;

@@ -2,7 +2,8 @@
 
 #include "base/num.h"
 
-#define HALF (FIELDS_MAX / 2) /* the scratch fields serve two heads at once */
+#define HALF      (FIELDS_MAX / 2) /* the scratch fields serve two heads at once */
+#define DATE_LINE (6 + HTTP_DATE_LEN)
 
 static bool sharable(const struct fill *f, struct exchange *x, const struct cache_control *cc)
 {
@@ -38,7 +39,7 @@ bool fill_fits(struct fill *f, struct exchange *x, bool waited)
 /* ---- The head arrives ---- */
 
 /* A copy whose hops are marked and that has a Date (RFC 9110 §6.6.1). */
-static void own_head(struct fill *f, const struct http_head *head, char date[HTTP_DATE_LEN],
+static void own_head(struct fill *f, const struct http_head *head, char line[DATE_LINE],
                      struct http_head *h)
 {
 	*h = *head;
@@ -47,8 +48,10 @@ static void own_head(struct fill *f, const struct http_head *head, char date[HTT
 	h->nfields = head->nfields < HALF ? head->nfields : HALF - 1;
 	memcpy(h->fields, head->fields, h->nfields * sizeof(*h->fields));
 	if (!http_find(h, HTTP_DATE, 0)) {
-		http_date_format(f->info.response_time, date);
-		h->fields[h->nfields++] = (struct http_field){V("Date"), view_make(date, HTTP_DATE_LEN), HTTP_DATE, 0};
+		memcpy(line, "Date: ", 6);
+		http_date_format(f->info.response_time, line + 6);
+		h->fields[h->nfields++] = (struct http_field){
+			view_make(line, 4), view_make(line + 6, HTTP_DATE_LEN), HTTP_DATE, 0};
 	}
 	http_head_mark_hops(h);
 }
@@ -118,7 +121,7 @@ static void prepare_storing(struct fill *f, const struct http_head *h, uint64_t 
 int fill_on_head(void *arg, const struct http_head *head, uint64_t length, const struct origin_info *info)
 {
 	struct fill *f = arg;
-	char date[HTTP_DATE_LEN];
+	char date[DATE_LINE];
 	struct http_head h;
 
 	check_magic(f, FILL_MAGIC);
@@ -134,12 +137,13 @@ int fill_on_head(void *arg, const struct http_head *head, uint64_t length, const
 	}
 	if (f->validating && head->status >= 500 && f->background)
 		return LARDER_EPROTO; /* what is stored stays */
-	if (lines_pass_head(&h, info->response_time, &f->pass_head))
+	if (lines_pass_head(&h, &f->pass_head))
 		return f->pass_head.err;
 	if (f->want_store)
 		prepare_storing(f, &h, length);
 	f->meta.status = head->status;
 	if (f->storable != CACHE_STORE_OK || f->invalidated) {
+		stat_add(&f->env->stats->not_stored, 1);
 		if (f->in_table)
 			unshareable_add(f->env, f->key.hash);
 		fill_leave_table(f);
@@ -187,6 +191,7 @@ static void serve_from_store(struct fill *f, struct exchange *x, struct stored_a
 	struct store_hit hit;
 
 	if (lookup_again(x, f->old_id, &hit) != STORE_FOUND) {
+		fill_leave_table(f); /* of no use to others either */
 		send_back(x, false);
 		return;
 	}
@@ -261,7 +266,6 @@ static void serve_fetched(struct fill *f, struct exchange *x)
 		cs.has_ttl = true;
 		cs.ttl = cache_ttl(&f->meta, now);
 	}
-	stat_add(cs.stored ? &f->env->stats->stored : &f->env->stats->not_stored, 1);
 	add_complete_body(f, &a);
 	buf_reset(&x->lines);
 	lines_generate(x, first ? -1 : (int64_t)cache_age(&f->meta, now), &cs);

@@ -151,7 +151,7 @@ static void on_interim(void *arg, const struct http_head *head)
 	if (!x || x->replied)
 		return;
 	buf_reset(b);
-	if (lines_pass_head(head, 0, b))
+	if (lines_pass_head(head, b))
 		return;
 	r.head[r.nhead++] = buf_view(b);
 	exchange_enter(x);

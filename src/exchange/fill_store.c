@@ -19,6 +19,7 @@ static void on_committed(void *arg, int err)
 	struct fill *f = arg;
 
 	check_magic(f, FILL_MAGIC);
+	stat_add(err ? &f->env->stats->not_stored : &f->env->stats->stored, 1);
 	if (err)
 		log_debug("not stored: %.*s: %s", VFMT(f->key.text), larder_strerror(err));
 	/* From here on lookups find it in the store. */
@@ -26,10 +27,16 @@ static void on_committed(void *arg, int err)
 	fill_unref(f);
 }
 
+/* LARDER_ENOENT: gone meanwhile; the next request fetches it. */
 static void on_updated(void *arg, int err)
 {
-	/* Gone meanwhile (LARDER_ENOENT): the next request fetches it. */
-	on_committed(arg, err == LARDER_ENOENT ? 0 : err);
+	struct fill *f = arg;
+
+	check_magic(f, FILL_MAGIC);
+	if (err && err != LARDER_ENOENT)
+		log_debug("not freshened: %.*s: %s", VFMT(f->key.text), larder_strerror(err));
+	fill_leave_table(f);
+	fill_unref(f);
 }
 
 void fill_commit(struct fill *f)

@@ -49,21 +49,14 @@ struct view lines_raw(const struct http_field *f)
 	return view_make(f->name.ptr, (size_t)(end - f->name.ptr));
 }
 
-int lines_pass_head(const struct http_head *head, int64_t now, struct buf *out)
+int lines_pass_head(const struct http_head *head, struct buf *out)
 {
-	char date[HTTP_DATE_LEN];
-
 	buf_printf(out, "HTTP/1.1 %u %.*s\r\n", (unsigned)head->status, VFMT(head->reason));
 	for (unsigned i = 0; i < head->nfields; i++) {
 		if (head->fields[i].hop)
 			continue;
 		buf_addv(out, lines_raw(&head->fields[i]));
 		BUF_ADD_LIT(out, "\r\n");
-	}
-	/* RFC 9110 §6.6.1: a recipient with a clock that forwards a response without Date adds one. */
-	if (head->status >= 200 && !http_find(head, HTTP_DATE, 0)) {
-		http_date_format(now, date);
-		buf_printf(out, "Date: %.*s\r\n", HTTP_DATE_LEN, date);
 	}
 	return out->err;
 }

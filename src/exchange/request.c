@@ -102,7 +102,7 @@ static void add_validators(struct request_lines *r, struct view lines)
 {
 	struct view line;
 
-	while (lines.len && r->n) {
+	while (lines.len) {
 		line = view_cut(lines, '\n', &lines);
 		if (line.len && line.ptr[line.len - 1] == '\r')
 			line.len--;

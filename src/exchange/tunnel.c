@@ -170,7 +170,7 @@ void tunnel_switched(struct exchange *x, const struct http_head *head, struct ne
 	h.nfields = head->nfields < FIELDS_MAX ? head->nfields : FIELDS_MAX;
 	memcpy(h.fields, head->fields, h.nfields * sizeof(*h.fields));
 	http_head_mark_hops(&h);
-	lines_pass_head(&h, info->response_time, b);
+	lines_pass_head(&h, b);
 	reply.head[reply.nhead++] = buf_view(b);
 	reply.upgrade = up ? up->value : view_make(NULL, 0);
 	x->ops->reply(x->client, &reply);
