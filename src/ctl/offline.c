@@ -1,0 +1,191 @@
+/* Commands that open the store themselves. */
+#include "ctl.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/error.h"
+
+#define KEY_TEXT_MAX 65536
+
+static struct store *open_tool(const struct ctl *c, bool write)
+{
+	struct store *s = NULL;
+	char *why = NULL;
+	int err;
+
+	if (!c->store_dir) {
+		ctl_fail("there is no store");
+		return NULL;
+	}
+	err = store_open_tool(c->store_dir, write, &s, &why);
+	if (err) {
+		if (why)
+			ctl_fail("%s", why);
+		else
+			ctl_fail("%s: %s", c->store_dir, larder_strerror(err));
+		free(why);
+		return NULL;
+	}
+	return s;
+}
+
+/* ---- usage ---- */
+
+static const struct {
+	const char *name, *text;
+	size_t offset;
+} USAGE[] = {
+	{"cap", "the hard cap", offsetof(struct store_usage, cap)},
+	{"allocated", "allocated on disk", offsetof(struct store_usage, allocated)},
+	{"index_bytes", "of it the index", offsetof(struct store_usage, index_bytes)},
+	{"index_free_bytes", "free inside the index", offsetof(struct store_usage, index_free_bytes)},
+	{"blob_bytes", "of it body files", offsetof(struct store_usage, blob_bytes)},
+	{"records", "stored responses", offsetof(struct store_usage, records)},
+	{"blobs", "body files", offsetof(struct store_usage, blobs)},
+};
+
+int store_usage_command(const struct ctl *c)
+{
+	struct store *s = open_tool(c, false);
+	struct store_usage u;
+	int err;
+
+	if (!s)
+		return CTL_FAILED;
+	err = store_usage(s, &u);
+	store_close(s);
+	if (err)
+		return ctl_fail("%s: %s", c->store_dir, larder_strerror(err));
+	for (size_t i = 0; i < sizeof(USAGE) / sizeof(USAGE[0]); i++) {
+		uint64_t n = *(const uint64_t *)(const void *)((const char *)&u + USAGE[i].offset);
+
+		if (c->json)
+			printf("%s\"%s\": %" PRIu64, i ? ", " : "{", USAGE[i].name, n);
+		else
+			printf("%-22s %15" PRIu64 "\n", USAGE[i].text, n);
+	}
+	if (c->json)
+		puts("}");
+	return fflush(stdout) ? CTL_FAILED : CTL_OK;
+}
+
+/* ---- verify ---- */
+
+static void progress(void *arg, uint64_t done, uint64_t total)
+{
+	(void)arg;
+	fprintf(stderr, "\rverified %" PRIu64 " of %" PRIu64 " ", done, total);
+}
+
+static void problem(void *arg, const char *text)
+{
+	(void)arg;
+	printf("%s\n", text);
+}
+
+int store_verify_command(const struct ctl *c)
+{
+	struct store *s = open_tool(c, c->repair);
+	bool tty = isatty(STDERR_FILENO) == 1;
+	int n;
+
+	if (!s)
+		return CTL_FAILED;
+	n = store_verify(s, c->deep, c->repair, tty ? progress : NULL, problem, NULL);
+	if (tty)
+		fputc('\n', stderr);
+	store_close(s);
+	if (n < 0)
+		return ctl_fail("%s: %s", c->store_dir, larder_strerror(n));
+	if (n)
+		printf("%d findings%s\n", n, c->repair ? ", repaired" : "");
+	else
+		printf("no findings\n");
+	return n ? CTL_FINDINGS : CTL_OK;
+}
+
+/* ---- purge, when no daemon runs ---- */
+
+static void removed(void *arg, int err)
+{
+	int *first = arg;
+
+	if (err && err != LARDER_ENOENT && !*first)
+		*first = err;
+}
+
+/* 1: something was stored under the listener's key for the URL, 0: nothing, or negative. */
+static int purge_key(struct store *s, const struct exchange_listener *l, struct view url, int *failed)
+{
+	struct store_key key;
+	struct store_hit hit;
+	struct buf text;
+	int ret;
+
+	buf_init(&text, KEY_TEXT_MAX);
+	ret = main_key_text(l, url, &text);
+	if (ret)
+		goto out;
+	store_key_init(s, buf_view(&text), &key);
+	ret = store_find(s, &key, NULL, &hit);
+	if (ret == STORE_NONE)
+		goto out;
+	if (ret > 0)
+		store_hit_done(s, &hit);
+	ret = store_remove(s, &key, removed, failed);
+	if (!ret)
+		ret = 1;
+out:
+	buf_fini(&text);
+	return ret;
+}
+
+static int purge_url(struct store *s, const struct main_plan *plan, struct view url, int *failed)
+{
+	int found = purge_key(s, NULL, url, failed);
+
+	for (size_t i = 0; i < plan->nlisteners && found >= 0; i++) {
+		struct exchange_listener l;
+		char *why = NULL;
+		int ret;
+
+		ret = main_exchange_listener(&plan->listeners[i], &l, &why);
+		free(why);
+		if (ret)
+			return ret;
+		ret = purge_key(s, &l, url, failed);
+		main_exchange_listener_fini(&l);
+		found = ret < 0 ? ret : found | ret;
+	}
+	return found;
+}
+
+int store_purge_command(const struct ctl *c)
+{
+	struct main_plan *plan = NULL;
+	struct store *s;
+	char *why = NULL;
+	int failed = 0, found, ignored;
+
+	if (main_plan_load(&c->args, &plan, &why, &ignored)) {
+		ctl_fail("%s", why ? why : "out of memory");
+		free(why);
+		return CTL_FAILED;
+	}
+	s = open_tool(c, true);
+	for (size_t i = 0; s && i < c->noperands && !failed; i++) {
+		found = purge_url(s, plan, view_of(c->operands[i]), &failed);
+		if (found < 0)
+			failed = found;
+		else
+			printf("%s %s\n", found ? "purged" : "not stored", c->operands[i]);
+	}
+	main_plan_free(plan);
+	if (!s)
+		return CTL_FAILED;
+	store_close(s);
+	return failed ? ctl_fail("cannot purge: %s", larder_strerror(failed)) : CTL_OK;
+}
