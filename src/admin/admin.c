@@ -12,8 +12,9 @@
 #define ADMIN_MAGIC 0xad319001U
 #define CALL_MAGIC  0xad319002U
 
-#define CALLS_MAX   16
-#define REQUEST_MS  10000  /* for the request line, and again for taking the answer */
+#define CALLS_MAX    16
+#define SENTENCE_MAX 8192 /* of an error */
+#define REQUEST_MS   10000  /* for the request line, and again for taking the answer */
 
 struct admin {
 	uint32_t magic;
@@ -120,7 +121,8 @@ static void compose(struct admin_call *c, int err)
 	if (!err)
 		err = c->body.err ? c->body.err : c->head.err;
 	buf_reset(&c->head);
-	body.len = view_find(body, '\n');
+	/* An answer that did not fit is no sentence. */
+	body.len = c->body.err || view_find(body, '\n') > SENTENCE_MAX ? 0 : view_find(body, '\n');
 	BUF_ADD_LIT(&c->head, "error ");
 	buf_addv(&c->head, body.len ? body : view_of(larder_strerror(err)));
 	buf_addc(&c->head, '\n');
