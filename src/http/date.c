@@ -7,8 +7,8 @@
 static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                    "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 static const struct view days[7] = {
-        {"Sunday", 6},   {"Monday", 6}, {"Tuesday", 7},  {"Wednesday", 9},
-        {"Thursday", 8}, {"Friday", 6}, {"Saturday", 8},
+	{"Sunday", 6},   {"Monday", 6}, {"Tuesday", 7},  {"Wednesday", 9},
+	{"Thursday", 8}, {"Friday", 6}, {"Saturday", 8},
 };
 
 struct civil {
