@@ -14,6 +14,7 @@
 struct reading {
 	struct conf *c;
 	const char *path;
+	int lines;               /* of the file: errors at its end are counted beyond it */
 	cfg_opt_t *root, *block; /* libconfuse's tables, made from ours */
 	char **why;
 	int err;
@@ -25,6 +26,8 @@ static void fail(struct reading *r, int line, int err, char *text)
 {
 	if (!r->err) {
 		r->err = err;
+		if (r->lines && line > r->lines)
+			line = r->lines;
 		*r->why = line ? conf_text("%s:%d: %s", r->path, line, text ? text : larder_strerror(err))
 		               : conf_text("%s: %s", r->path, text ? text : larder_strerror(err));
 	}
@@ -43,7 +46,9 @@ static char *unknown_option(const struct reading *r, cfg_t *cfg, const char *tex
 	key = view_dup(name);
 	if (!key)
 		return NULL;
-	if (listener && conf_slot_find(r->c, key) < r->c->nslots) {
+	if (strcmp(key, "include") == 0) {
+		out = conf_text("include is not understood: one file holds the whole configuration");
+	} else if (listener && conf_slot_find(r->c, key) < r->c->nslots) {
 		out = conf_text("%s stands outside of listen blocks: it is one for the whole daemon", key);
 	} else {
 		closest = conf_closest(r->c, key, listener);
@@ -54,20 +59,44 @@ static char *unknown_option(const struct reading *r, cfg_t *cfg, const char *tex
 	return out;
 }
 
+/* libconfuse's other messages say what was wrong; this says what would be right. */
+static char *advise(const char *text)
+{
+	static const struct {
+		struct view begins;
+		const char *advice;
+	} rows[] = {
+		{V("unexpected token"),
+	         "write NAME = VALUE, or NAME = { VALUE, VALUE } for a list; a value with blanks or any of = , { } "
+	         "( ) # goes in quotes"},
+		{V("missing equal sign"), "write NAME = VALUE"},
+		{V("missing title"), "write listen \"ADDRESS:PORT\" { ... }"},
+		{V("found duplicate title"), "there is a listen block for this address already"},
+		{V("premature end of file"), "the last option has no value"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		if (view_starts(view_of(text), rows[i].begins))
+			return conf_text("%s; %s", text, rows[i].advice);
+	}
+	return conf_text("%s", text);
+}
+
 static void on_error(cfg_t *cfg, const char *fmt, va_list ap)
 {
 	struct reading *r = reading;
+	char *text, *better = NULL;
 	struct buf b;
-	char *text;
 
 	buf_init(&b, CONF_WHY_MAX);
 	buf_vprintf(&b, fmt, ap);
 	text = buf_cstr(&b);
-	if (text && view_starts(view_of(text), V("no such option"))) {
-		text = unknown_option(r, cfg, text);
-		buf_fini(&b);
-	}
-	fail(r, cfg ? cfg->line : 0, LARDER_EINVAL, text);
+	if (text && view_starts(view_of(text), V("no such option")))
+		better = unknown_option(r, cfg, text);
+	else if (text)
+		better = advise(text);
+	buf_fini(&b);
+	fail(r, cfg ? cfg->line : 0, LARDER_EINVAL, better);
 }
 
 static char *place(const struct reading *r, const cfg_t *cfg)
@@ -193,16 +222,6 @@ static void take_all_empty(struct reading *r, cfg_t *cfg)
 	}
 }
 
-static int on_include(cfg_t *cfg, cfg_opt_t *opt, int argc, const char **argv)
-{
-	(void)opt;
-	(void)argc;
-	(void)argv;
-	fail(reading, cfg->line, LARDER_EINVAL,
-	     conf_text("include is not understood: one file holds the whole configuration"));
-	return -1;
-}
-
 static void row_option(cfg_opt_t *o, const char *name, bool list)
 {
 	*o = list ? (cfg_opt_t)CFG_STR_LIST(name, NULL, CFGF_NODEFAULT)
@@ -232,7 +251,6 @@ static int make_options(struct reading *r)
 	r->block[nblock] = (cfg_opt_t)CFG_END();
 	r->root[nroot] = (cfg_opt_t)CFG_SEC("listen", r->block, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
 	r->root[nroot++].validcb = on_block;
-	r->root[nroot++] = (cfg_opt_t)CFG_FUNC("include", on_include);
 	r->root[nroot] = (cfg_opt_t)CFG_END();
 	return 0;
 }
@@ -316,6 +334,15 @@ static int load(struct reading *r, struct buf *out)
 	return err;
 }
 
+static int count_lines(struct view v)
+{
+	int n = 1;
+
+	for (size_t at; (at = view_find(v, '\n')) < v.len && at + 1 < v.len; v = view_from(v, at + 1))
+		n++;
+	return n;
+}
+
 int conf_read_file(struct conf *c, const char *path, char **why)
 {
 	struct reading r = {.c = c, .path = path, .why = why};
@@ -329,6 +356,7 @@ int conf_read_file(struct conf *c, const char *path, char **why)
 	err = load(&r, &raw);
 	if (err)
 		goto out;
+	r.lines = count_lines(buf_view(&raw));
 	err = conf_scan(buf_view(&raw), &clean, &line, &text);
 	if (err) {
 		fail(&r, line, err, text);
