@@ -151,7 +151,7 @@ static inline bool transfer_over(const struct origin_transfer *t)
 }
 
 /* request.c */
-int request_build(struct origin_transfer *t, const struct origin_request *req);
+int origin_request_build(struct origin_transfer *t, const struct origin_request *req);
 int request_configure(struct origin_transfer *t);
 size_t request_body(char *dst, size_t size, size_t n, void *arg);
 

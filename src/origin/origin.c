@@ -530,7 +530,7 @@ struct origin_transfer *origin_start(struct origin *o, const struct origin_reque
 			return NULL;
 		t->fd = -1;
 	}
-	if (request_build(t, req)) {
+	if (origin_request_build(t, req)) {
 		trim(&t->text);
 		TAILQ_INSERT_HEAD(&o->idle, t, link);
 		o->nidle++;

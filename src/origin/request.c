@@ -89,7 +89,7 @@ static void protect_empty(char *lines)
 	}
 }
 
-int request_build(struct origin_transfer *t, const struct origin_request *req)
+int origin_request_build(struct origin_transfer *t, const struct origin_request *req)
 {
 	size_t url, target, verb, upgrade = 0, fields;
 	struct buf *b = &t->text;
