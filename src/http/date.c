@@ -146,7 +146,8 @@ static int64_t parse_asctime(struct view text)
 	return finish(&c);
 }
 
-/* The latest year with these two digits that is not more than 50 years in the future. */
+/* The latest year with these two digits that is not more than 50 years in the future,
+ * and has four digits. */
 static int64_t century(const struct civil *c, unsigned two_digits, int64_t now)
 {
 	int64_t this_year = year_of(now / DAY - (now % DAY < 0));
@@ -155,7 +156,9 @@ static int64_t century(const struct civil *c, unsigned two_digits, int64_t now)
 	earlier.year = this_year - this_year % 100 + 100 + two_digits - 50;
 	while (seconds_of(&earlier) > now)
 		earlier.year -= 100;
-	return earlier.year + 50;
+	if (earlier.year + 50 > 9999)
+		return earlier.year - 50;
+	return earlier.year + 50 < 0 ? earlier.year + 150 : earlier.year + 50;
 }
 
 /* Sunday, 06-Nov-94 08:49:37 GMT; the day's name is cut. */
