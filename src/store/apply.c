@@ -1,0 +1,272 @@
+/* What an op does to the rows. */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "write.h"
+
+static struct hash128 target(const struct write *w, const struct op *op)
+{
+	return op->rec.vary.len ? record_variant(op->key, op->rec.selecting, w->s->seed) : op->key;
+}
+
+/* What stands under the primary hash and is in the way: a response where a marker must be, or the
+ * reverse, or a marker of other names. */
+static int clear_way(struct write *w, const struct op *op)
+{
+	struct record r;
+	uint64_t n = 0;
+	int ret = row_get(w, op->key, &r);
+
+	if (ret == 0)
+		return 0;
+	if (ret == 1 && view_eq(r.key, op->rec.key)) {
+		bool marker = r.h.kind == RECORD_MARKER;
+
+		if (marker ? view_eq(r.vary, op->rec.vary) : !op->rec.vary.len)
+			return 0;
+	}
+	if (ret < 0 && ret != LARDER_ECORRUPT)
+		return ret;
+	return row_drop_all(w, op->key, &n);
+}
+
+static int put_url(struct write *w, const struct op *op)
+{
+	char url[RECORD_URL_MAX];
+	size_t len = record_url_key(op->rec.key, op->key, url);
+	struct record_key k = record_key(op->key);
+
+	return db_put(w->s->db, w->txn, DB_URLS, view_make(url, len), row_key_view(&k));
+}
+
+static int drop_oldest(struct write *w, struct hash128 hash)
+{
+	struct record r;
+	int ret = row_get(w, hash, &r);
+
+	if (ret == LARDER_ECORRUPT)
+		return row_drop_damaged(w, hash);
+	if (ret <= 0 || r.h.kind != RECORD_RESPONSE)
+		return ret < 0 ? ret : 0;
+	stat_add_mt(&w->s->stats->evictions, 1);
+	stat_add_mt(&w->s->stats->evicted_bytes, r.h.length);
+	return row_drop(w, hash, &r, NULL);
+}
+
+static bool listed(const struct record *m, const struct record_key *k)
+{
+	for (size_t i = 0; i < m->variants.len; i += 16) {
+		if (!memcmp(m->variants.ptr + i, k->bytes, 16))
+			return true;
+	}
+	return false;
+}
+
+/* The marker lists the variant: makes it, or adds to it, the oldest giving way. */
+static int list_variant(struct write *w, const struct op *op, struct hash128 hash)
+{
+	unsigned char list[RECORD_VARIANTS_MAX * 16];
+	struct record_key k = record_key(hash);
+	struct record m;
+	size_t len;
+	int ret = row_get(w, op->key, &m);
+
+	if (ret < 0 || (ret == 1 && listed(&m, &k)))
+		return ret < 0 ? ret : 0;
+	if (ret == 1 && m.variants.len > sizeof(list))
+		return LARDER_ECORRUPT;
+	if (ret == 1 && m.variants.len == sizeof(list)) {
+		ret = drop_oldest(w, record_hash(view_make(m.variants.ptr, 16)));
+		if (!ret)
+			ret = row_get(w, op->key, &m);
+		if (ret < 0)
+			return ret;
+		/* A variant that was gone already is still on the list. */
+		if (m.variants.len >= sizeof(list))
+			m.variants = view_from(m.variants, 16);
+	}
+	if (ret == 0) {
+		m = (struct record){.h.kind = RECORD_MARKER, .h.id = w->st.next_id++};
+		m.key = op->rec.key;
+		m.vary = op->rec.vary;
+		ret = put_url(w, op);
+		if (ret)
+			return ret;
+	}
+	len = m.variants.len;
+	if (len)
+		memcpy(list, m.variants.ptr, len);
+	memcpy(list + len, k.bytes, 16);
+	m.variants = view_make(list, len + 16);
+	return row_rewrite(w, op->key, &m);
+}
+
+static uint64_t charge_of(struct write *w, size_t size, uint64_t blob)
+{
+	uint64_t pages = db_value_pages(w->s->db, size);
+
+	return (pages ? pages * w->pages.size : size + 32) + blob;
+}
+
+static int write_row(struct write *w, struct hash128 hash, struct record *r)
+{
+	struct record_key k = record_key(hash);
+	void *row;
+	int err = db_reserve(w->s->db, w->txn, DB_ENTRIES, row_key_view(&k), record_size(r), &row);
+
+	if (!err)
+		record_write(r, row);
+	return err;
+}
+
+/* The place of what is replaced is inherited: a response that was fetched anew is not a new one. */
+static int put_response(struct write *w, struct op *op, struct hash128 hash, uint64_t blob)
+{
+	struct record *r = &op->rec, old;
+	int ret = row_get(w, hash, &old), err = 0;
+
+	r->h.id = w->st.next_id++;
+	r->h.charge = charge_of(w, record_size(r), blob);
+	if (ret == LARDER_ECORRUPT) {
+		ret = row_drop_damaged(w, hash);
+	}
+	if (ret < 0)
+		return ret;
+	if (ret == 1) {
+		struct record_head was = old.h;
+
+		r->h.birth = was.birth;
+		err = queue_recharge(w, &r->h, was.charge);
+		if (!err && was.blob)
+			err = blob_unref(w, was.digest);
+	} else {
+		w->st.records++;
+		err = queue_add(w, hash, &r->h);
+		if (!err && !r->vary.len)
+			err = put_url(w, op);
+	}
+	return err ? err : write_row(w, hash, r);
+}
+
+static int apply_insert(struct write *w, struct op *op, bool *fatal)
+{
+	struct record *r = &op->rec;
+	struct hash128 hash = target(w, op);
+	size_t size = record_size(r);
+	struct write_cost cost = {
+		.touch = {[DB_ENTRIES] = 3, [DB_QUEUES] = 3, [DB_URLS] = 2, [DB_BLOBS] = 2},
+		.add = {[DB_ENTRIES] = 2, [DB_QUEUES] = 1, [DB_URLS] = 1, [DB_BLOBS] = 1},
+		.pages = db_value_pages(w->s->db, size),
+	};
+	uint64_t charge = 0;
+	int err;
+
+	if (!write_room(w, &cost, room_for_inserts(w->s->pool)))
+		return APPLY_NO_ROOM;
+	if (r->h.blob) {
+		err = blob_take(w, op->spool, &charge, &op->linked);
+		/* Files fail before rows are touched. */
+		*fatal = false;
+		if (err)
+			return err;
+		memcpy(r->h.digest, op->spool->digest, RECORD_DIGEST);
+	}
+	*fatal = true;
+	err = clear_way(w, op);
+	if (!err && r->vary.len)
+		err = list_variant(w, op, hash);
+	if (!err)
+		err = put_response(w, op, hash, charge);
+	return err;
+}
+
+static int apply_update(struct write *w, struct op *op, bool *fatal)
+{
+	struct hash128 hash = target(w, op);
+	struct record old, *r = &op->rec;
+	struct write_cost cost = {.touch = {[DB_ENTRIES] = 1, [DB_QUEUES] = 1},
+	                          .add = {[DB_ENTRIES] = 2}};
+	int ret = row_get(w, hash, &old), err;
+	uint64_t was = old.h.charge, blob;
+
+	if (ret < 0 && ret != LARDER_ECORRUPT) {
+		*fatal = true;
+		return ret;
+	}
+	if (ret != 1 || old.h.kind != RECORD_RESPONSE || old.h.id != op->id ||
+	    !view_eq(old.key, r->key))
+		return LARDER_ENOENT;
+	blob = old.h.blob ? was - charge_of(w, record_size(&old), 0) : 0;
+	old.head = r->head;
+	cost.pages = db_value_pages(w->s->db, record_size(&old));
+	if (!write_room(w, &cost, room_for_inserts(w->s->pool)))
+		return APPLY_NO_ROOM;
+	old.h.meta = r->h.meta;
+	old.h.etag_off = r->h.etag_off;
+	old.h.etag_len = r->h.etag_len;
+	old.h.charge = charge_of(w, record_size(&old), blob);
+	*fatal = true;
+	err = queue_recharge(w, &old.h, was);
+	return err ? err : row_rewrite(w, hash, &old);
+}
+
+static int apply_remove(struct write *w, struct op *op, bool *fatal)
+{
+	static const struct write_cost cost = {
+		.touch = {[DB_ENTRIES] = 2, [DB_QUEUES] = 2, [DB_URLS] = 1, [DB_BLOBS] = 1},
+		.add = {[DB_QUEUES] = 1},
+	};
+	uint64_t n = 0;
+	int err;
+
+	if (!write_room(w, &cost, room_for_evictions(w->s->pool)))
+		return APPLY_NO_ROOM;
+	*fatal = true;
+	err = row_drop_all(w, op->key, &n);
+	if (!err)
+		stat_add_mt(&w->s->stats->removals, n);
+	return err;
+}
+
+static bool body_there(struct write *w, const struct record *r)
+{
+	char path[BLOB_PATH_MAX];
+	struct stat st;
+
+	if (!r->h.blob)
+		return true;
+	blob_path(r->h.digest, path);
+	return fstatat(w->s->blobs_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       (uint64_t)st.st_size == r->h.length;
+}
+
+/* A row that a lookup found damaged: is it still? */
+static int apply_drop(struct write *w, struct op *op, bool *fatal)
+{
+	struct record r;
+	int ret = row_get(w, op->key, &r);
+
+	*fatal = true;
+	if (ret == LARDER_ECORRUPT)
+		return row_drop_damaged(w, op->key);
+	if (ret <= 0 || r.h.kind != RECORD_RESPONSE || body_there(w, &r))
+		return ret < 0 ? ret : 0;
+	return row_drop(w, op->key, &r, NULL);
+}
+
+int apply_op(struct write *w, struct op *op, bool *fatal)
+{
+	*fatal = false;
+	switch (op->kind) {
+	case OP_INSERT:
+		return apply_insert(w, op, fatal);
+	case OP_UPDATE:
+		return apply_update(w, op, fatal);
+	case OP_REMOVE:
+		return apply_remove(w, op, fatal);
+	case OP_DROP:
+		return apply_drop(w, op, fatal);
+	}
+	check(!"an op of a known kind");
+}

@@ -1,0 +1,179 @@
+/* Open body files, kept for reuse. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "log/log.h"
+#include "write.h"
+
+#define FILE_MAGIC 0x46494c45u
+
+int files_init(struct files *f, uint64_t max)
+{
+	uint32_t buckets = 16;
+
+	while (buckets < max && buckets < 1u << 16)
+		buckets *= 2;
+	f->table = calloc(buckets, sizeof(*f->table));
+	if (!f->table)
+		return LARDER_ENOMEM;
+	f->mask = buckets - 1;
+	f->max = max;
+	TAILQ_INIT(&f->lru);
+	return 0;
+}
+
+static struct file_chain *chain(struct files *f, const uint8_t *digest)
+{
+	uint32_t n;
+
+	memcpy(&n, digest, sizeof(n));
+	return &f->table[n & f->mask];
+}
+
+static void uncache(struct files *f, struct store_file *file)
+{
+	LIST_REMOVE(file, chain);
+	TAILQ_REMOVE(&f->lru, file, lru);
+	file->cached = false;
+	f->n--;
+}
+
+static void file_close(struct store_file *file)
+{
+	check(!file->cached && !file->refs);
+	close(file->fd);
+	file->magic = 0;
+	free(file);
+}
+
+/* Makes place for one more: the least recently used that nobody reads goes. */
+static bool shrink(struct files *f)
+{
+	struct store_file *file;
+
+	TAILQ_FOREACH(file, &f->lru, lru) {
+		if (!file->refs) {
+			uncache(f, file);
+			file_close(file);
+			return true;
+		}
+	}
+	return false;
+}
+
+void files_fini(struct files *f)
+{
+	struct store_file *file, *next;
+
+	TAILQ_FOREACH_SAFE(file, &f->lru, lru, next) {
+		uncache(f, file);
+		if (!file->refs)
+			file_close(file);
+	}
+	free(f->table);
+	f->table = NULL;
+}
+
+static int file_open(struct store *s, const uint8_t *digest, int *fd)
+{
+	static uint64_t told;
+	char path[BLOB_PATH_MAX];
+
+	blob_path(digest, path);
+	for (;;) {
+		*fd = openat(s->blobs_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		if (*fd >= 0)
+			return 0;
+		if ((errno != EMFILE && errno != ENFILE) || !shrink(&s->files))
+			break;
+	}
+	if (errno != ENOENT)
+		log_limited(&told, LOG_L_ERROR, "store: %s/blobs/%s can't be opened: %s", s->dir,
+		            path, strerror(errno));
+	return larder_from_errno(errno);
+}
+
+int files_get(struct store *s, const uint8_t *digest, uint64_t length, struct store_file **out)
+{
+	struct files *f = &s->files;
+	struct store_file *file;
+	struct stat st;
+	int fd, err;
+
+	LIST_FOREACH(file, chain(f, digest), chain) {
+		if (memcmp(file->digest, digest, RECORD_DIGEST) || file->length != length)
+			continue;
+		TAILQ_REMOVE(&f->lru, file, lru);
+		TAILQ_INSERT_TAIL(&f->lru, file, lru);
+		file->refs++;
+		*out = file;
+		return 0;
+	}
+	err = file_open(s, digest, &fd);
+	if (err)
+		return err;
+	if (fstat(fd, &st) || (uint64_t)st.st_size != length) {
+		close(fd);
+		return LARDER_ECORRUPT;
+	}
+	file = calloc(1, sizeof(*file));
+	if (!file) {
+		close(fd);
+		return LARDER_ENOMEM;
+	}
+	file->magic = FILE_MAGIC;
+	file->refs = 1;
+	file->fd = fd;
+	file->length = length;
+	memcpy(file->digest, digest, RECORD_DIGEST);
+	if (f->n < f->max || shrink(f)) {
+		LIST_INSERT_HEAD(chain(f, digest), file, chain);
+		TAILQ_INSERT_TAIL(&f->lru, file, lru);
+		file->cached = true;
+		f->n++;
+	}
+	*out = file;
+	return 0;
+}
+
+void files_purge(struct store *s)
+{
+	struct files *f = &s->files;
+	uint64_t unlinks = pool_get(&s->pool->unlinks), held = 0;
+	struct store_file *file, *next;
+	struct stat st;
+
+	if (unlinks == f->unlinks && !s->slot->held)
+		return;
+	__atomic_store_n(&f->unlinks, unlinks, __ATOMIC_RELAXED);
+	TAILQ_FOREACH_SAFE(file, &f->lru, lru, next) {
+		if (fstat(file->fd, &st) || st.st_nlink > 0)
+			continue;
+		if (file->refs) {
+			held += (uint64_t)st.st_blocks * 512;
+		} else {
+			uncache(f, file);
+			file_close(file);
+		}
+	}
+	pool_set(&s->slot->held, held);
+}
+
+int store_file_fd(const struct store_file *f)
+{
+	check_magic(f, FILE_MAGIC);
+	return f->fd;
+}
+
+void store_file_unref(struct store *s, struct store_file *f)
+{
+	if (!f)
+		return;
+	check_magic(f, FILE_MAGIC);
+	check(f->refs > 0);
+	if (--f->refs == 0 && !f->cached)
+		file_close(f);
+}

@@ -1,0 +1,126 @@
+/* Requests to the writer, made on the loop. */
+#include <stdlib.h>
+
+#include "store-private.h"
+
+void op_free(struct op *op)
+{
+	if (!op)
+		return;
+	store_spool_unref(op->spool);
+	free(op);
+}
+
+static char *keep(char *p, struct view from, struct view *to)
+{
+	if (from.len)
+		memcpy(p, from.ptr, from.len);
+	*to = view_make(p, from.len);
+	return p + from.len;
+}
+
+/* With copies of the record's texts (all but the body). */
+static struct op *op_new(enum op_kind kind, const struct store_key *key,
+                         const struct store_record *record, store_done_fn *done, void *arg)
+{
+	static const struct store_record nothing;
+	const struct store_record *from = record ? record : &nothing;
+	size_t len = key->text.len + from->selecting.len + from->vary.len + from->head.len;
+	struct op *op = calloc(1, sizeof(*op) + len);
+	char *p;
+
+	if (!op)
+		return NULL;
+	op->kind = kind;
+	op->key = key->hash;
+	op->bytes = sizeof(*op) + len;
+	op->done = done;
+	op->arg = arg;
+	p = keep(op->text, key->text, &op->rec.key);
+	p = keep(p, from->selecting, &op->rec.selecting);
+	p = keep(p, from->vary, &op->rec.vary);
+	keep(p, from->head, &op->rec.head);
+	op->rec.h.kind = RECORD_RESPONSE;
+	op->rec.h.meta = from->meta;
+	op->rec.h.length = from->length;
+	op->rec.h.origin_port = from->origin_port;
+	memcpy(op->rec.h.origin_ip, from->origin_ip, sizeof(from->origin_ip));
+	record_find_etag(op->rec.head, &op->rec.h.etag_off, &op->rec.h.etag_len);
+	return op;
+}
+
+static bool too_long(const struct store_key *key, const struct store_record *r)
+{
+	return key->text.len > RECORD_TEXT_MAX || r->selecting.len > RECORD_TEXT_MAX ||
+	       r->vary.len > RECORD_TEXT_MAX || r->head.len > RECORD_TEXT_MAX;
+}
+
+static int queue(struct store *s, struct op *op)
+{
+	int err = writer_queue(s, op);
+
+	if (err)
+		op_free(op);
+	return err;
+}
+
+int store_commit(struct store *s, const struct store_key *key, const struct store_record *record,
+                 struct store_spool *sp, store_done_fn *done, void *arg)
+{
+	struct op *op;
+	int err;
+
+	check_magic(s, STORE_MAGIC);
+	check(s->loop && sp->store == s);
+	if (too_long(key, record))
+		return LARDER_ELIMIT;
+	err = spool_seal(sp);
+	if (err)
+		return err;
+	check(record->length == sp->length);
+	op = op_new(OP_INSERT, key, record, done, arg);
+	if (!op)
+		return LARDER_ENOMEM;
+	op->spool = sp;
+	store_spool_ref(sp);
+	if (sp->fd >= 0) {
+		op->rec.h.blob = 1;
+	} else {
+		op->rec.body = view_make(sp->mem, (size_t)sp->length);
+		op->bytes += (size_t)sp->length;
+	}
+	return queue(s, op);
+}
+
+int store_update(struct store *s, const struct store_key *key, const struct store_record *record,
+                 uint64_t id, store_done_fn *done, void *arg)
+{
+	struct op *op;
+
+	check_magic(s, STORE_MAGIC);
+	if (too_long(key, record))
+		return LARDER_ELIMIT;
+	op = op_new(OP_UPDATE, key, record, done, arg);
+	if (!op)
+		return LARDER_ENOMEM;
+	op->id = id;
+	return queue(s, op);
+}
+
+int store_remove(struct store *s, const struct store_key *key, store_done_fn *done, void *arg)
+{
+	struct op *op;
+
+	check_magic(s, STORE_MAGIC);
+	op = op_new(OP_REMOVE, key, NULL, done, arg);
+	return op ? queue(s, op) : LARDER_ENOMEM;
+}
+
+void op_drop_row(struct store *s, struct hash128 row)
+{
+	struct store_key key = {.hash = row};
+	struct op *op = s->loop ? op_new(OP_DROP, &key, NULL, NULL, NULL) : NULL;
+
+	if (op)
+		queue(s, op);
+}

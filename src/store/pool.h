@@ -1,0 +1,99 @@
+/*
+ * What the processes of one store share in memory: the account of allocated bytes that the hard
+ * cap is held against, the sketch of uses, and the ghost queue.
+ *
+ * Vocabulary: *slot* = the part of the account that one process writes, so that what a killed process
+ * had reserved can be taken back; *sketch* = saturating counts by hash; *ghosts* = hashes of what
+ * was evicted from the small queue a short while ago.
+ */
+#ifndef LARDER_STORE_POOL_H
+#define LARDER_STORE_POOL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/hash.h"
+
+#define POOL_SLOTS 256
+#define POOL_INTENTS 1024
+#define POOL_USE_MAX 3
+
+struct pool_slot {
+	uint32_t pid; /* 0: free */
+	uint32_t reserved;
+	uint64_t start;  /* the process's start time: pids come again */
+	uint64_t spools; /* bytes reserved for spools */
+	uint64_t held;   /* bytes of removed files that are still open */
+	uint64_t wanted; /* bytes that spools expect to need beyond those */
+	uint64_t pad[3];
+};
+
+struct pool {
+	uint32_t magic;
+	uint32_t nslots; /* highest slot in use, + 1 */
+	uint64_t bytes;  /* of this mapping */
+	uint64_t cap;
+	uint64_t map;   /* address space of the index */
+	uint64_t index; /* allocated to the index, with what the running transaction may add */
+	uint64_t blobs; /* allocated to body files and their directories */
+	uint64_t doomed;  /* body files that a transaction has yet to unlink */
+	uint64_t pressed; /* room was asked for */
+	uint64_t unlinks; /* body files unlinked so far */
+	uint64_t ghost_clock, ghost_life;
+	uint64_t sketch_mask, ghost_mask;
+	struct pool_slot slots[POOL_SLOTS];
+	/* Files that the running write transaction has linked: if it never commits, the next one
+	 * takes them away. Written only under the index's write lock. */
+	uint32_t intents;
+	uint8_t intent[POOL_INTENTS][32];
+	_Alignas(8) uint8_t tables[]; /* ghosts, then the sketch */
+};
+
+/* Shared with children to be forked. NULL: out of memory. */
+struct pool *pool_new(uint64_t cap);
+void pool_free(struct pool *p);
+
+/* Bytes allocated or reserved, all together. */
+uint64_t pool_allocated(const struct pool *p);
+/* Those of them that are neither the index's nor the blobs'. */
+uint64_t pool_others(const struct pool *p);
+/* Bytes that spools announce. */
+uint64_t pool_wanted(const struct pool *p);
+
+/* A slot for this process; NULL when all are taken. */
+struct pool_slot *pool_slot_take(struct pool *p);
+void pool_slot_drop(struct pool_slot *slot);
+/* Frees the slots of processes that are gone; the number of them. */
+unsigned pool_slots_reap(struct pool *p);
+/* Adds to the slot's spools if all stays within `limit`. */
+bool pool_reserve(struct pool *p, struct pool_slot *slot, uint64_t bytes, uint64_t limit);
+
+static inline uint64_t pool_get(const uint64_t *cell)
+{
+	return __atomic_load_n(cell, __ATOMIC_SEQ_CST);
+}
+static inline void pool_set(uint64_t *cell, uint64_t n)
+{
+	__atomic_store_n(cell, n, __ATOMIC_SEQ_CST);
+}
+static inline void pool_add(uint64_t *cell, uint64_t n)
+{
+	__atomic_fetch_add(cell, n, __ATOMIC_SEQ_CST);
+}
+static inline void pool_sub(uint64_t *cell, uint64_t n)
+{
+	__atomic_fetch_sub(cell, n, __ATOMIC_SEQ_CST);
+}
+
+/* Counts a use; writes nothing once the counts are full. */
+void pool_use(struct pool *p, struct hash128 hash);
+/* 0 to POOL_USE_MAX. */
+unsigned pool_uses(const struct pool *p, struct hash128 hash);
+/* Takes up to `n` uses away. */
+void pool_unuse(struct pool *p, struct hash128 hash, unsigned n);
+
+void pool_ghost_add(struct pool *p, struct hash128 hash);
+/* Was it evicted a short while ago? Forgets it. */
+bool pool_ghost_take(struct pool *p, struct hash128 hash);
+
+#endif

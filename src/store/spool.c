@@ -1,0 +1,259 @@
+/* Bodies while they are received. */
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "http/framing.h"
+#include "log/log.h"
+#include "store-private.h"
+
+#define SPOOL_MAGIC 0x53504f4cu
+#define SPOOL_FIRST 4096
+#define SPOOL_STEP (64u << 10) /* of the reservation */
+
+struct store_spool *store_spool_new(struct store *s, uint64_t expected)
+{
+	struct store_spool *sp;
+
+	check_magic(s, STORE_MAGIC);
+	check(s->loop);
+	sp = calloc(1, sizeof(*sp));
+	if (!sp)
+		return NULL;
+	sp->magic = SPOOL_MAGIC;
+	sp->refs = 1;
+	sp->store = s;
+	sp->fd = -1;
+	sp->expected = expected;
+	sp->memory_max = room_inline_max(s);
+	stat_add(&s->stats->spools, 1);
+	if (expected != HTTP_LENGTH_UNKNOWN && expected > sp->memory_max &&
+	    expected <= s->options->object_max) {
+		sp->wanted = expected;
+		pool_add(&s->slot->wanted, expected);
+		if (pool_allocated(s->pool) + pool_wanted(s->pool) > room_for_spools(s->pool))
+			writer_kick(s, 0);
+	}
+	return sp;
+}
+
+void store_spool_ref(struct store_spool *sp)
+{
+	check_magic(sp, SPOOL_MAGIC);
+	sp->refs++;
+}
+
+void spool_unreserve(struct store_spool *sp)
+{
+	uint64_t bytes = __atomic_exchange_n(&sp->reserved, 0, __ATOMIC_SEQ_CST);
+
+	if (bytes)
+		pool_sub(&sp->store->slot->spools, bytes);
+}
+
+static void unwant(struct store_spool *sp, uint64_t bytes)
+{
+	bytes = bytes < sp->wanted ? bytes : sp->wanted;
+	sp->wanted -= bytes;
+	if (bytes)
+		pool_sub(&sp->store->slot->wanted, bytes);
+}
+
+void store_spool_unref(struct store_spool *sp)
+{
+	if (!sp)
+		return;
+	check_magic(sp, SPOOL_MAGIC);
+	check(sp->refs > 0);
+	if (--sp->refs)
+		return;
+	if (sp->fd >= 0)
+		close(sp->fd);
+	if (sp->name[0])
+		unlinkat(sp->store->spool_fd, sp->name, 0);
+	unwant(sp, sp->wanted);
+	spool_unreserve(sp);
+	EVP_MD_CTX_free(sp->sha);
+	stat_sub(&sp->store->stats->spools, 1);
+	free(sp->mem);
+	sp->magic = 0;
+	free(sp);
+}
+
+static int open_temp(struct store_spool *sp)
+{
+	struct store *s = sp->store;
+
+	if (!s->named_temps) {
+		sp->fd = openat(s->spool_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+		if (sp->fd >= 0)
+			return 0;
+		if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)
+			return larder_from_errno(errno);
+		s->named_temps = true;
+	}
+	snprintf(sp->name, sizeof(sp->name), "%ld.%lx.%x", (long)getpid(),
+	         (unsigned long)s->slot->start, ++s->temp_n);
+	sp->fd = openat(s->spool_fd, sp->name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+	if (sp->fd >= 0)
+		return 0;
+	sp->name[0] = '\0';
+	return larder_from_errno(errno);
+}
+
+static int write_all(int fd, struct view data, uint64_t offset)
+{
+	while (data.len) {
+		ssize_t n = pwrite(fd, data.ptr, data.len, (off_t)offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? larder_from_errno(errno) : LARDER_EIO;
+		data = view_from(data, (size_t)n);
+		offset += (uint64_t)n;
+	}
+	return 0;
+}
+
+/* Keeps the file's bytes within the cap; the writer makes room ahead of it. */
+static int reserve(struct store_spool *sp, uint64_t length)
+{
+	struct store *s = sp->store;
+	uint64_t limit = room_for_spools(s->pool), more;
+
+	if (length <= sp->reserved)
+		return 0;
+	more = length - sp->reserved;
+	more = (more + SPOOL_STEP - 1) / SPOOL_STEP * SPOOL_STEP;
+	if (!pool_reserve(s->pool, s->slot, more, limit)) {
+		writer_kick(s, 0);
+		return LARDER_ENOSPC;
+	}
+	sp->reserved += more;
+	unwant(sp, more);
+	if (pool_allocated(s->pool) + pool_wanted(s->pool) > limit - room_unit(s->pool->cap))
+		writer_kick(s, 0);
+	return 0;
+}
+
+static int to_file(struct store_spool *sp)
+{
+	int err = reserve(sp, sp->length);
+
+	if (!err)
+		err = open_temp(sp);
+	if (!err)
+		err = write_all(sp->fd, view_make(sp->mem, sp->length), 0);
+	if (err)
+		goto out;
+	sp->sha = EVP_MD_CTX_new();
+	if (!sp->sha || !EVP_DigestInit_ex(sp->sha, EVP_sha256(), NULL) ||
+	    !EVP_DigestUpdate(sp->sha, sp->mem, sp->length))
+		err = LARDER_ENOMEM;
+out:
+	if (err) {
+		/* What came so far stays readable where it was. */
+		if (sp->fd >= 0)
+			close(sp->fd);
+		sp->fd = -1;
+		return err;
+	}
+	free(sp->mem);
+	sp->mem = NULL;
+	return 0;
+}
+
+static int append_memory(struct store_spool *sp, struct view data)
+{
+	size_t need = (size_t)sp->length + data.len, cap = sp->cap ? sp->cap : SPOOL_FIRST;
+	char *mem;
+
+	if (need > sp->cap) {
+		if (sp->expected != HTTP_LENGTH_UNKNOWN && sp->expected <= sp->memory_max &&
+		    sp->expected >= need)
+			cap = (size_t)sp->expected;
+		while (cap < need)
+			cap *= 2;
+		mem = realloc(sp->mem, cap);
+		if (!mem)
+			return LARDER_ENOMEM;
+		sp->mem = mem;
+		sp->cap = cap;
+	}
+	memcpy(sp->mem + sp->length, data.ptr, data.len);
+	return 0;
+}
+
+static int append_file(struct store_spool *sp, struct view data)
+{
+	int err = reserve(sp, sp->length + data.len);
+
+	if (!err)
+		err = write_all(sp->fd, data, sp->length);
+	if (!err && !EVP_DigestUpdate(sp->sha, data.ptr, data.len))
+		err = LARDER_ESYSTEM;
+	return err;
+}
+
+int store_spool_append(struct store_spool *sp, struct view data)
+{
+	static uint64_t told;
+	struct store *s;
+
+	check_magic(sp, SPOOL_MAGIC);
+	check(!sp->sealed);
+	s = sp->store;
+	if (sp->err || !data.len)
+		return sp->err;
+	if (data.len > s->options->object_max - (sp->length < s->options->object_max ? sp->length : s->options->object_max))
+		return sp->err = LARDER_ELIMIT;
+	if (sp->fd < 0 && data.len > sp->memory_max - sp->length)
+		sp->err = to_file(sp);
+	if (!sp->err)
+		sp->err = sp->fd < 0 ? append_memory(sp, data) : append_file(sp, data);
+	if (!sp->err) {
+		sp->length += data.len;
+		return 0;
+	}
+	stat_add_mt(sp->err == LARDER_ENOSPC ? &s->stats->refused_full : &s->stats->errors, 1);
+	log_limited(&told, LOG_L_WARNING, "store: a body is not stored: %s",
+	            larder_strerror(sp->err));
+	return sp->err;
+}
+
+uint64_t store_spool_length(const struct store_spool *sp)
+{
+	check_magic(sp, SPOOL_MAGIC);
+	return sp->length;
+}
+
+void store_spool_read(struct store_spool *sp, uint64_t offset, struct store_piece *piece)
+{
+	check_magic(sp, SPOOL_MAGIC);
+	*piece = (struct store_piece){.fd = -1};
+	if (offset >= sp->length)
+		return;
+	piece->len = sp->length - offset;
+	if (sp->fd < 0)
+		piece->mem = view_make(sp->mem + offset, (size_t)piece->len);
+	else
+		piece->fd = sp->fd;
+}
+
+int spool_seal(struct store_spool *sp)
+{
+	check_magic(sp, SPOOL_MAGIC);
+	if (sp->err)
+		return sp->err;
+	if (sp->sealed)
+		return 0;
+	if (sp->fd >= 0 && !EVP_DigestFinal_ex(sp->sha, sp->digest, NULL))
+		return LARDER_ESYSTEM;
+	sp->sealed = true;
+	unwant(sp, sp->wanted);
+	return 0;
+}

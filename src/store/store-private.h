@@ -1,0 +1,183 @@
+/* The store inside: what its files share. */
+#ifndef LARDER_STORE_PRIVATE_H
+#define LARDER_STORE_PRIVATE_H
+
+#include <pthread.h>
+#include <sys/types.h>
+
+#include "base/check.h"
+#include "base/error.h"
+#include "base/queue.h"
+#include "db.h"
+#include "pool.h"
+#include "record.h"
+#include "store/store.h"
+
+#define STORE_MAGIC 0x53544f52u
+#define STORE_TXNS 8 /* read transactions kept for reuse */
+
+struct net_wake;
+struct evp_md_ctx_st;
+
+/* ---- home.c ---- */
+
+struct store_home {
+	uint32_t magic;
+	int lock_fd;
+	char *dir;
+	struct pool *pool;
+};
+
+/* What the lock's file says about the daemon that holds it. */
+struct home_note {
+	uint64_t pid, cap, allocated;
+};
+/* Opens DIR/lock and takes it. 0, LARDER_EBUSY, … */
+int home_lock(int dir_fd, int *lock_fd);
+void home_note_write(int lock_fd, const struct home_note *note);
+void home_note_read(int lock_fd, struct home_note *note);
+/* 1: the format is ours, 0: there is none yet, LARDER_EVERSION. */
+int home_format(int dir_fd);
+/* Removes spool/'s files: all of them, or those of processes that are gone. */
+void home_clear_spool(int spool_fd, bool all);
+
+/* ---- files.c: open body files, for the loop's thread ---- */
+
+struct store_file {
+	uint32_t magic;
+	uint32_t refs;
+	int fd;
+	bool cached; /* in the table */
+	uint64_t length;
+	uint8_t digest[RECORD_DIGEST];
+	TAILQ_ENTRY(store_file) lru;
+	LIST_ENTRY(store_file) chain;
+};
+TAILQ_HEAD(file_list, store_file);
+LIST_HEAD(file_chain, store_file);
+
+struct files {
+	struct file_chain *table;
+	uint32_t mask;
+	uint64_t n, max;
+	struct file_list lru; /* least recently used first */
+	uint64_t unlinks;     /* of the pool, when last looked */
+};
+int files_init(struct files *f, uint64_t max);
+void files_fini(struct files *f);
+/* One reference to the body of that digest. 0, LARDER_ENOENT, LARDER_ECORRUPT (another length), … */
+int files_get(struct store *s, const uint8_t *digest, uint64_t length, struct store_file **out);
+/* Closes removed files that nobody reads; counts what readers keep of them. */
+void files_purge(struct store *s);
+
+/* ---- spool.c ---- */
+
+struct store_spool {
+	uint32_t magic;
+	uint32_t refs;
+	struct store *store;
+	char *mem;
+	size_t cap;
+	size_t memory_max;
+	uint64_t length, expected;
+	uint64_t reserved, wanted; /* in the process's slot */
+	struct evp_md_ctx_st *sha;
+	uint8_t digest[RECORD_DIGEST]; /* once sealed, of a file */
+	int fd;                        /* -1: in memory */
+	int err;
+	bool sealed;
+	char name[40]; /* in spool/, where unnamed files are not to be had */
+};
+/* No more appends; a file's digest is known from here on. */
+int spool_seal(struct store_spool *sp);
+/* Gives back the reservation: the bytes are accounted for elsewhere. Any thread. */
+void spool_unreserve(struct store_spool *sp);
+
+/* ---- ops.c, writer.c ---- */
+
+enum op_kind { OP_INSERT, OP_UPDATE, OP_REMOVE, OP_DROP };
+
+struct op {
+	TAILQ_ENTRY(op) link;
+	enum op_kind kind;
+	int err;
+	unsigned tries;
+	bool linked; /* its spool became the blob */
+	struct hash128 key; /* of the primary row; OP_DROP: of the row */
+	struct record rec;  /* views into `text` and the spool */
+	uint64_t id;
+	size_t bytes; /* of the queue */
+	struct store_spool *spool;
+	store_done_fn *done;
+	void *arg;
+	char text[];
+};
+TAILQ_HEAD(op_list, op);
+
+struct writer {
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t work, reopened;
+	bool running;
+	/* Under the lock: */
+	struct op_list queue, done;
+	uint64_t bytes, queued;
+	bool stop, kicked, reopen;
+	unsigned duties; /* enum duty */
+	/* The writer's own: */
+	bool unsynced;
+	uint64_t synced_ms, sweep_ms;
+	unsigned sweep_dir; /* 256: no sweep is going on */
+	struct buf scratch;
+};
+
+enum duty { DUTY_MAINTAIN = 1 };
+
+int writer_start(struct store *s);
+void writer_stop(struct store *s);
+/* Takes the op over; LARDER_ELIMIT when the queue is full (the op is the caller's still). */
+int writer_queue(struct store *s, struct op *op);
+/* There is something to do besides the queue. */
+void writer_kick(struct store *s, unsigned duties);
+void op_free(struct op *op);
+/* Queues the removal of a damaged row. */
+void op_drop_row(struct store *s, struct hash128 row);
+
+/* ---- the store ---- */
+
+struct store {
+	uint32_t magic;
+	uint32_t temp_n; /* names of temporaries */
+	struct pool *pool;
+	struct pool_slot *slot;
+	const struct store_options *options;
+	struct store_stats *stats;
+	struct net_loop *loop;
+	struct net_wake *wake;
+	struct db *db;
+	uint64_t seed;
+	char *dir;
+	int dir_fd, blobs_fd, spool_fd;
+	int lock_fd; /* the home's, or a tool's own; -1: none */
+	bool tool, readonly, named_temps, sync_files;
+	uint64_t cleared_ms; /* spool/, of the files of dead processes */
+	struct MDB_txn *txns[STORE_TXNS];
+	unsigned ntxns, hits; /* pooled; held by hits */
+	struct files files;
+	struct writer writer;
+};
+
+/* Opens or reopens the environment and reads the seed. */
+int store_db_open(struct store *s);
+void store_db_close(struct store *s);
+
+/* How the cap is divided: a *unit* is more than one write transaction may add. */
+uint64_t room_unit(uint64_t cap);
+/* Bodies up to this size are kept in the index. */
+size_t room_inline_max(const struct store *s);
+/* The limits on pool_allocated for spools, for inserts and for evictions. */
+uint64_t room_for_spools(const struct pool *p);
+uint64_t room_for_inserts(const struct pool *p);
+uint64_t room_for_evictions(const struct pool *p);
+
+#endif

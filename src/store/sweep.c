@@ -1,0 +1,98 @@
+/* The sweep for body files that no row knows: a power cut or a lost index leaves them. */
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "log/log.h"
+#include "write.h"
+
+#define SWEEP_BATCH 64
+
+struct orphans {
+	uint8_t digest[SWEEP_BATCH][RECORD_DIGEST];
+	unsigned n;
+};
+
+static DIR *open_dir(struct store *s, unsigned dir)
+{
+	char name[3];
+	int fd;
+	DIR *d;
+
+	snprintf(name, sizeof(name), "%02x", dir);
+	fd = openat(s->blobs_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return NULL;
+	d = fdopendir(fd);
+	if (!d)
+		close(fd);
+	return d;
+}
+
+/* What looks like an orphan in the last committed state. */
+static int find_orphans(struct store *s, DIR *d, struct orphans *o)
+{
+	struct MDB_txn *txn;
+	struct dirent *e;
+	struct view row;
+	int ret = db_begin(s->db, false, &txn);
+
+	if (ret)
+		return ret;
+	while (o->n < SWEEP_BATCH && (e = readdir(d))) {
+		uint8_t *digest = o->digest[o->n];
+
+		if (!blob_digest(e->d_name, digest))
+			continue;
+		ret = db_get(s->db, txn, DB_BLOBS, view_make(digest, RECORD_DIGEST), &row);
+		if (ret < 0)
+			break;
+		o->n += ret == 0;
+	}
+	db_abort(txn);
+	return ret < 0 ? ret : 0;
+}
+
+/* Under the write lock nobody links: what has no row now has none coming. */
+static int remove_orphans(struct store *s, const struct orphans *o)
+{
+	struct write w;
+	int err = write_begin(s, &w);
+
+	for (unsigned i = 0; i < o->n && !err; i++)
+		err = blob_remove_orphan(&w, o->digest[i]);
+	write_abort(&w);
+	return err;
+}
+
+void sweep_step(struct store *s)
+{
+	struct writer *w = &s->writer;
+	struct orphans o = {.n = 0};
+	uint64_t now = clock_mono_ms();
+	DIR *d = NULL;
+	int err;
+
+	if (w->sweep_dir == 256) {
+		if (now - w->sweep_ms < s->options->sweep_interval)
+			return;
+		w->sweep_ms = now;
+		w->sweep_dir = 0;
+	}
+	while (w->sweep_dir < 256 && !(d = open_dir(s, w->sweep_dir)))
+		w->sweep_dir++;
+	if (!d)
+		return;
+	err = find_orphans(s, d, &o);
+	closedir(d);
+	if (!err && o.n) {
+		err = remove_orphans(s, &o);
+		if (!err)
+			log_info("store: %u body files that nothing refers to were removed", o.n);
+	}
+	/* A full batch leaves the rest of the folder to the next step. */
+	if (err || o.n < SWEEP_BATCH)
+		w->sweep_dir++;
+}

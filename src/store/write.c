@@ -1,0 +1,247 @@
+#include "write.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#define UNIT_MIN (512ull << 10)
+#define UNIT_MAX (64ull << 20)
+#define AHEAD_MIN (256ull << 10)
+#define AHEAD_MAX (128ull << 20)
+
+static uint64_t clamp(uint64_t n, uint64_t min, uint64_t max)
+{
+	return n < min ? min : n > max ? max : n;
+}
+
+uint64_t room_unit(uint64_t cap)
+{
+	return clamp(cap / 64, UNIT_MIN, UNIT_MAX);
+}
+
+size_t room_inline_max(const struct store *s)
+{
+	return (size_t)clamp(s->options->inline_max, 0, room_unit(pool_get(&s->pool->cap)) / 8);
+}
+
+/* From the cap down: a quarter unit for evictions alone, one unit that spools may not touch, one that
+ * inserts may not. Holes are punched above cap − 3 units and evictions keep the used bytes below
+ * cap − 4 units, so that two batches always find room. */
+static uint64_t below_cap(const struct pool *p, uint64_t quarters)
+{
+	uint64_t cap = pool_get(&p->cap), less = room_unit(cap) / 4 * quarters;
+
+	return cap > less ? cap - less : 0;
+}
+
+uint64_t room_for_spools(const struct pool *p)
+{
+	return below_cap(p, 8);
+}
+
+uint64_t room_for_inserts(const struct pool *p)
+{
+	return below_cap(p, 4);
+}
+
+uint64_t room_for_evictions(const struct pool *p)
+{
+	return below_cap(p, 1);
+}
+
+/* The worst growth in pages. A page of a tree is copied at most once a transaction, however
+ * many of its rows change. */
+static uint64_t cost_pages(const struct write *w)
+{
+	const struct write_cost *c = &w->cost;
+	uint64_t free = w->pages.total > w->pages.used ? w->pages.total - w->pages.used : 0;
+	/* LMDB's own two trees, with the list of free pages read and written again. */
+	uint64_t pages = c->pages + 16 + free / 256;
+
+	for (int t = 0; t < DB_TABLES; t++) {
+		uint64_t paths = c->touch[t] * (w->pages.table[t].depth + 1);
+
+		if (!c->touch[t])
+			continue;
+		pages += paths < w->pages.table[t].tree ? paths : w->pages.table[t].tree;
+		pages += c->add[t] + 2;
+	}
+	return pages + pages / 256;
+}
+
+static void cost_add(struct write_cost *a, const struct write_cost *b)
+{
+	for (int t = 0; t < DB_TABLES; t++) {
+		a->touch[t] += b->touch[t];
+		a->add[t] += b->add[t];
+	}
+	a->pages += b->pages;
+}
+
+bool write_room(struct write *w, const struct write_cost *cost, uint64_t limit)
+{
+	struct pool *p = w->s->pool;
+	struct write_cost was = w->cost;
+	uint64_t before = pool_get(&p->index);
+
+	cost_add(&w->cost, cost);
+	pool_set(&p->index, w->base + cost_pages(w) * w->pages.size);
+	if (pool_allocated(p) <= limit)
+		return true;
+	w->cost = was;
+	pool_set(&p->index, before);
+	return false;
+}
+
+static uint64_t blob_bytes(const struct record_state *st)
+{
+	return st->blob_bytes + st->dirs * 4096;
+}
+
+/* Files linked under the lock before us whose rows were never committed. */
+static int undo_intents(struct write *w)
+{
+	struct pool *p = w->s->pool;
+	uint32_t n = p->intents < POOL_INTENTS ? p->intents : POOL_INTENTS;
+
+	for (uint32_t i = 0; i < n; i++) {
+		int err = blob_remove_orphan(w, p->intent[i]);
+
+		if (err)
+			return err;
+	}
+	__atomic_store_n(&p->intents, 0, __ATOMIC_SEQ_CST);
+	return 0;
+}
+
+int write_begin(struct store *s, struct write *w)
+{
+	struct view row;
+	int err;
+
+	*w = (struct write){.s = s};
+	err = db_begin(s->db, true, &w->txn);
+	if (err)
+		return err;
+	err = db_get(s->db, w->txn, DB_META, V("state"), &row);
+	if (err < 0)
+		goto out;
+	if (err == 1 && row.len != sizeof(w->st)) {
+		err = LARDER_ECORRUPT;
+		goto out;
+	}
+	if (err == 1)
+		memcpy(&w->st, row.ptr, row.len);
+	if (!w->st.next_id)
+		w->st.next_id = w->st.next_seq = 1;
+	w->was = w->st;
+	w->first_seq = w->st.next_seq;
+	err = db_pages(s->db, w->txn, &w->pages);
+	if (!err)
+		err = undo_intents(w);
+	if (err)
+		goto out;
+	w->base = db_allocated(s->db);
+	pool_set(&s->pool->blobs, blob_bytes(&w->st));
+	pool_set(&s->pool->ghost_life, w->st.records);
+	w->cost.touch[DB_META] = 1;
+	write_room(w, &(struct write_cost){0}, UINT64_MAX);
+	return 0;
+out:
+	db_abort(w->txn);
+	w->txn = NULL;
+	return err;
+}
+
+static int sync_dir(int at, const char *name)
+{
+	int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int err = fd < 0 || fsync(fd) ? LARDER_EIO : 0;
+
+	if (fd >= 0)
+		close(fd);
+	return err;
+}
+
+static int sync_dirs(struct write *w)
+{
+	static const char hex[] = "0123456789abcdef";
+	int err = w->dirs_made ? sync_dir(w->s->blobs_fd, ".") : 0;
+
+	for (int i = 0; i < 256 && !err; i++) {
+		char name[3] = {hex[i / 16], hex[i % 16], '\0'};
+
+		if (w->dirs[i])
+			err = sync_dir(w->s->blobs_fd, name);
+	}
+	return err;
+}
+
+int write_commit(struct write *w)
+{
+	struct store *s = w->s;
+	int err = s->sync_files ? sync_dirs(w) : 0;
+	uint64_t reserved;
+
+	if (!err)
+		err = db_put(s->db, w->txn, DB_META, V("state"), view_make(&w->st, sizeof(w->st)));
+	if (err) {
+		write_abort(w);
+		return err;
+	}
+	/* While the lock is ours: files are linked and unlinked already. Should the commit fail, the
+	 * next transaction sets the numbers right. */
+	pool_set(&s->pool->blobs, blob_bytes(&w->st));
+	pool_set(&s->pool->doomed, w->st.doomed);
+	reserved = pool_get(&s->pool->index);
+	err = db_commit(s->db, w->txn);
+	w->txn = NULL;
+	/* Whoever has the lock by now has set aside anew. */
+	__atomic_compare_exchange_n(&s->pool->index, &reserved, db_allocated(s->db), false,
+	                            __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	return err;
+}
+
+void write_abort(struct write *w)
+{
+	if (!w->txn)
+		return;
+	pool_set(&w->s->pool->index, w->base);
+	db_abort(w->txn);
+	w->txn = NULL;
+}
+
+void write_punch(struct write *w)
+{
+	struct pool *p = w->s->pool;
+	uint64_t allocated = pool_allocated(p);
+
+	if (allocated <= below_cap(p, 12))
+		return;
+	if (db_punch(w->s->db, allocated - below_cap(p, 16)) > 0) {
+		w->base = db_allocated(w->s->db);
+		write_room(w, &(struct write_cost){0}, UINT64_MAX);
+	}
+}
+
+bool write_due(const struct write *w)
+{
+	const struct pool *p = w->s->pool;
+
+	return memcmp(&w->st, &w->was, sizeof(w->st)) != 0 ||
+	       (pool_allocated(p) > below_cap(p, 12) && !db_no_holes(w->s->db));
+}
+
+uint64_t write_excess(struct write *w)
+{
+	struct pool *p = w->s->pool;
+	uint64_t cap = pool_get(&p->cap), wanted = pool_wanted(p), used, limit = below_cap(p, 16);
+	uint64_t ahead = clamp(cap / 32, AHEAD_MIN, AHEAD_MAX);
+	struct db_pages now;
+
+	if (db_pages(w->s->db, w->txn, &now))
+		return 0;
+	used = now.used * now.size + blob_bytes(&w->st);
+	count_down(&used, w->st.doomed_bytes);
+	used += pool_others(p) + ahead + (wanted < cap / 4 ? wanted : cap / 4);
+	return used > limit ? used - limit : 0;
+}

@@ -1,0 +1,428 @@
+/* The writer thread: group commits. */
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "log/log.h"
+#include "net/loop.h"
+#include "write.h"
+
+#define TRIES_MAX 24    /* transactions that an insert may wait for room */
+#define HOUSEWORK_MAX 8 /* transactions in a row that only make room */
+#define TICK_MS 1000
+#define BURY_MAX 256
+
+struct batch {
+	struct op_list ops, done;
+	uint64_t n, bytes;
+};
+
+/* ---- On the loop ---- */
+
+static void call_done(struct op_list *list)
+{
+	struct op *op;
+
+	while ((op = TAILQ_FIRST(list))) {
+		TAILQ_REMOVE(list, op, link);
+		if (op->done)
+			op->done(op->arg, op->err);
+		op_free(op);
+	}
+}
+
+/* A broken environment is opened again here, where no lookup is going on. */
+static void reopen(struct store *s)
+{
+	static uint64_t told;
+	int err;
+
+	check(!s->hits);
+	store_db_close(s);
+	err = store_db_open(s);
+	if (err)
+		log_limited(&told, LOG_L_ERROR, "store: %s/index can't be opened again: %s", s->dir,
+		            larder_strerror(err));
+}
+
+static void woken(void *arg)
+{
+	struct store *s = arg;
+	struct writer *w = &s->writer;
+	struct op_list list = TAILQ_HEAD_INITIALIZER(list);
+
+	pthread_mutex_lock(&w->lock);
+	TAILQ_CONCAT(&list, &w->done, link);
+	if (w->reopen) {
+		reopen(s);
+		w->reopen = false;
+		pthread_cond_signal(&w->reopened);
+	}
+	pthread_mutex_unlock(&w->lock);
+	call_done(&list);
+	files_purge(s);
+}
+
+int writer_queue(struct store *s, struct op *op)
+{
+	struct writer *w = &s->writer;
+	int err = 0;
+
+	if (!w->running)
+		return LARDER_ECLOSED;
+	pthread_mutex_lock(&w->lock);
+	if (w->bytes + op->bytes > s->options->queue_bytes && w->queued) {
+		err = LARDER_ELIMIT;
+	} else {
+		TAILQ_INSERT_TAIL(&w->queue, op, link);
+		w->bytes += op->bytes;
+		w->queued++;
+		stat_set(&s->stats->queue_bytes, w->bytes);
+		pthread_cond_signal(&w->work);
+	}
+	pthread_mutex_unlock(&w->lock);
+	if (err)
+		stat_add_mt(&s->stats->refused_queue, 1);
+	return err;
+}
+
+void writer_kick(struct store *s, unsigned duties)
+{
+	struct writer *w = &s->writer;
+
+	if (!w->running)
+		return;
+	pthread_mutex_lock(&w->lock);
+	w->kicked = true;
+	w->duties |= duties;
+	pthread_cond_signal(&w->work);
+	pthread_mutex_unlock(&w->lock);
+}
+
+/* ---- On the thread ---- */
+
+static bool wait_until(struct writer *w, uint64_t ms)
+{
+	struct timespec t = {(time_t)(ms / 1000), (long)(ms % 1000) * 1000000};
+
+	return pthread_cond_timedwait(&w->work, &w->lock, &t) != ETIMEDOUT;
+}
+
+/* Waits for work, then takes a batch of it. False when all is done and the store closes. */
+static bool take(struct store *s, struct batch *b, unsigned *duties)
+{
+	const struct store_options *o = s->options;
+	struct writer *w = &s->writer;
+	uint64_t until = clock_mono_ms() + TICK_MS;
+	struct op *op;
+	bool more;
+
+	pthread_mutex_lock(&w->lock);
+	while (TAILQ_EMPTY(&w->queue) && !w->stop && !w->kicked && wait_until(w, until))
+		;
+	until = clock_mono_ms() + o->commit_delay;
+	while (o->commit_delay && !w->stop && !w->kicked && !TAILQ_EMPTY(&w->queue) &&
+	       w->queued < (uint64_t)o->batch_records && w->bytes < o->batch_bytes &&
+	       wait_until(w, until))
+		;
+	while ((op = TAILQ_FIRST(&w->queue)) && b->n < (uint64_t)o->batch_records &&
+	       (!b->n || b->bytes + op->bytes <= o->batch_bytes)) {
+		TAILQ_REMOVE(&w->queue, op, link);
+		TAILQ_INSERT_TAIL(&b->ops, op, link);
+		b->n++;
+		b->bytes += op->bytes;
+	}
+	*duties = w->duties;
+	w->duties = 0;
+	w->kicked = false;
+	more = b->n || !w->stop;
+	pthread_mutex_unlock(&w->lock);
+	return more;
+}
+
+/* Body files are on disk before anybody waits for the lock. */
+static void sync_spools(struct store *s, struct batch *b)
+{
+	struct op *op, *next;
+
+	if (!s->sync_files)
+		return;
+	TAILQ_FOREACH_SAFE(op, &b->ops, link, next) {
+		if (op->kind != OP_INSERT || !op->rec.h.blob || op->tries)
+			continue;
+		if (fsync(op->spool->fd)) {
+			op->err = larder_from_errno(errno);
+			TAILQ_REMOVE(&b->ops, op, link);
+			TAILQ_INSERT_TAIL(&b->done, op, link);
+		}
+	}
+}
+
+static void fail_all(struct batch *b, int err)
+{
+	struct op *op;
+
+	TAILQ_FOREACH(op, &b->ops, link)
+		op->err = err;
+	TAILQ_CONCAT(&b->done, &b->ops, link);
+}
+
+/* An op that did not get room waits for what evictions free, but not for ever. */
+static bool give_up(struct op *op)
+{
+	if (++op->tries < TRIES_MAX)
+		return false;
+	op->err = LARDER_ENOSPC;
+	return true;
+}
+
+/* Applies ops in their order until one finds no room. *applied: those that stand or fall with the
+ * commit. A fatal error leaves the culprit in b->done and the others where they were. */
+static int apply_all(struct write *w, struct batch *b, struct op_list *applied)
+{
+	struct op *op;
+
+	while ((op = TAILQ_FIRST(&b->ops))) {
+		bool fatal;
+		int ret = apply_op(w, op, &fatal);
+
+		if (ret == APPLY_NO_ROOM && !give_up(op))
+			return 0;
+		TAILQ_REMOVE(&b->ops, op, link);
+		if (ret == 0) {
+			TAILQ_INSERT_TAIL(applied, op, link);
+			continue;
+		}
+		if (ret < 0)
+			op->err = ret;
+		TAILQ_INSERT_TAIL(&b->done, op, link);
+		if (fatal)
+			return ret;
+	}
+	return 0;
+}
+
+static void put_back(struct batch *b, struct op_list *applied)
+{
+	struct op *op;
+
+	while ((op = TAILQ_LAST(applied, op_list))) {
+		TAILQ_REMOVE(applied, op, link);
+		op->linked = false;
+		TAILQ_INSERT_HEAD(&b->ops, op, link);
+	}
+}
+
+static void count(struct store *s, const struct op *op)
+{
+	if (op->kind == OP_INSERT) {
+		stat_add_mt(&s->stats->inserts, 1);
+		stat_add_mt(&s->stats->insert_bytes, op->rec.h.length);
+	} else if (op->kind == OP_UPDATE) {
+		stat_add_mt(&s->stats->updates, 1);
+	}
+}
+
+static void settle(struct store *s, struct batch *b, struct op_list *applied, int err)
+{
+	struct op *op;
+
+	TAILQ_FOREACH(op, applied, link) {
+		op->err = err;
+		if (err)
+			continue;
+		if (op->linked)
+			spool_unreserve(op->spool);
+		count(s, op);
+	}
+	TAILQ_CONCAT(&b->done, applied, link);
+}
+
+/* One transaction: what earlier ones left to do, room, then as many ops as find room in it.
+ * *again: there is more housework. */
+static int transact(struct store *s, struct batch *b, bool *again)
+{
+	struct op_list applied = TAILQ_HEAD_INITIALIZER(applied);
+	struct write w;
+	int err = write_begin(s, &w);
+
+	*again = false;
+	if (err)
+		return err;
+	write_punch(&w);
+	err = blob_bury(&w, BURY_MAX);
+	if (!err)
+		err = queue_evict(&w);
+	if (!err) {
+		err = apply_all(&w, b, &applied);
+		if (err) {
+			write_abort(&w);
+			put_back(b, &applied);
+			*again = true;
+			return 0;
+		}
+		*again = w.st.doomed || (w.st.records && write_excess(&w));
+		if (!write_due(&w) && TAILQ_EMPTY(&b->ops)) {
+			write_abort(&w);
+			return 0;
+		}
+		err = write_commit(&w);
+	}
+	write_abort(&w);
+	settle(s, b, &applied, err);
+	if (err)
+		return err;
+	stat_add_mt(&s->stats->commits, 1);
+	s->writer.unsynced = true;
+	return 0;
+}
+
+static void hand_over(struct store *s, struct batch *b)
+{
+	struct writer *w = &s->writer;
+	struct op *op;
+	bool wake = false;
+
+	TAILQ_FOREACH(op, &b->done, link) {
+		if (op->err == LARDER_ENOSPC)
+			stat_add_mt(&s->stats->refused_full, 1);
+		else if (op->err && op->err != LARDER_ENOENT)
+			stat_add_mt(&s->stats->errors, 1);
+	}
+	pthread_mutex_lock(&w->lock);
+	TAILQ_FOREACH(op, &b->done, link) {
+		w->bytes -= op->bytes;
+		w->queued--;
+		wake = true;
+	}
+	TAILQ_CONCAT(&w->done, &b->done, link);
+	stat_set(&s->stats->queue_bytes, w->bytes);
+	pthread_mutex_unlock(&w->lock);
+	if (wake || pool_get(&s->pool->unlinks) != __atomic_load_n(&s->files.unlinks, __ATOMIC_RELAXED))
+		net_wake_send(s->wake);
+}
+
+static void heal(struct store *s)
+{
+	struct writer *w = &s->writer;
+
+	if (!db_broken(s->db))
+		return;
+	pthread_mutex_lock(&w->lock);
+	w->reopen = !w->stop;
+	net_wake_send(s->wake);
+	while (w->reopen && !w->stop)
+		pthread_cond_wait(&w->reopened, &w->lock);
+	w->reopen = false;
+	pthread_mutex_unlock(&w->lock);
+}
+
+/* A batch takes as many transactions as it needs room for. */
+static void run_batch(struct store *s, struct batch *b, bool needed)
+{
+	static uint64_t told;
+	bool again = needed;
+	int err = 0;
+
+	sync_spools(s, b);
+	for (unsigned n = 0; !TAILQ_EMPTY(&b->ops) || (again && n < HOUSEWORK_MAX); n++) {
+		err = transact(s, b, &again);
+		if (err) {
+			fail_all(b, err);
+			log_limited(&told, LOG_L_ERROR, "store: writing to %s failed: %s", s->dir,
+			            larder_strerror(err));
+			break;
+		}
+		if (!TAILQ_EMPTY(&b->done))
+			hand_over(s, b);
+	}
+	hand_over(s, b);
+	heal(s);
+}
+
+static void duties_run(struct store *s, unsigned duties)
+{
+	struct writer *w = &s->writer;
+	uint64_t now = clock_mono_ms();
+
+	if (s->options->durability == DB_BATCH && w->unsynced && now - w->synced_ms >= TICK_MS) {
+		db_sync(s->db);
+		w->unsynced = false;
+		w->synced_ms = now;
+	}
+	if (duties & DUTY_MAINTAIN) {
+		db_check_readers(s->db);
+		sweep_step(s);
+	}
+}
+
+static void *run(void *arg)
+{
+	struct store *s = arg;
+	unsigned duties;
+
+	for (;;) {
+		struct batch b = {0};
+		struct pool *p = s->pool;
+
+		TAILQ_INIT(&b.ops);
+		TAILQ_INIT(&b.done);
+		if (!take(s, &b, &duties))
+			break;
+		run_batch(s, &b,
+		          pool_get(&p->doomed) || p->intents ||
+		                  pool_allocated(p) + pool_wanted(p) >
+		                          room_for_spools(p) - room_unit(p->cap));
+		duties_run(s, duties);
+	}
+	if (s->options->durability == DB_BATCH && s->writer.unsynced)
+		db_sync(s->db);
+	return NULL;
+}
+
+int writer_start(struct store *s)
+{
+	struct writer *w = &s->writer;
+	pthread_condattr_t attr;
+
+	TAILQ_INIT(&w->queue);
+	TAILQ_INIT(&w->done);
+	w->sweep_dir = 256;
+	w->sweep_ms = clock_mono_ms() - s->options->sweep_interval;
+	s->wake = net_wake_new(s->loop, woken, s);
+	if (!s->wake)
+		return LARDER_ENOMEM;
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_cond_init(&w->work, &attr);
+	pthread_cond_init(&w->reopened, &attr);
+	pthread_condattr_destroy(&attr);
+	if (pthread_create(&w->thread, NULL, run, s)) {
+		net_wake_free(s->wake);
+		return LARDER_ENOMEM;
+	}
+	w->running = true;
+	return 0;
+}
+
+void writer_stop(struct store *s)
+{
+	struct writer *w = &s->writer;
+
+	if (!w->running)
+		return;
+	pthread_mutex_lock(&w->lock);
+	w->stop = true;
+	pthread_cond_signal(&w->work);
+	pthread_cond_signal(&w->reopened);
+	pthread_mutex_unlock(&w->lock);
+	pthread_join(w->thread, NULL);
+	w->running = false;
+	call_done(&w->done);
+	net_wake_free(s->wake);
+	pthread_mutex_destroy(&w->lock);
+	pthread_cond_destroy(&w->work);
+	pthread_cond_destroy(&w->reopened);
+}
