@@ -87,6 +87,17 @@ void connections_fini(struct origin *o)
 
 /* ---- libcurl's callbacks ---- */
 
+/* libcurl repeats by itself what died on a pooled connection, five times, POST too. Once is right,
+ * and only of what may be (RFC 9110 §9.2.2). */
+static bool may_repeat(struct origin_transfer *t)
+{
+	if (t->idempotent && !t->sent && !t->repeated && !t->head_bytes)
+		return true;
+	failure_set(t, LARDER_ECLOSED, "connection_terminated",
+	            "The origin closed a kept connection, and the request must not be repeated.");
+	return false;
+}
+
 curl_socket_t connection_open(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
 {
 	struct origin_transfer *t = arg;
@@ -97,6 +108,8 @@ curl_socket_t connection_open(void *arg, curlsocktype purpose, struct curl_socka
 	check_magic(t, TRANSFER_MAGIC);
 	transfer_resolved(t);
 	if (transfer_over(t) || !addr_from_sa(&a->addr, a->addrlen, &addr))
+		return CURL_SOCKET_BAD;
+	if (t->attempts && !may_repeat(t))
 		return CURL_SOCKET_BAD;
 	if (t->phase != PHASE_CONNECT)
 		transfer_phase(t, PHASE_CONNECT, t->origin->options->connect_timeout);

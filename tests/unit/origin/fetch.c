@@ -151,16 +151,20 @@ static int on_data(void *arg, struct view data)
 
 	ck_assert_uint_gt(data.len, 0);
 	f->datas++;
-	if (f->hold)
+	if (f->hold) {
+		net_loop_stop(f->rig->loop);
 		return ORIGIN_PAUSE;
+	}
 	if (f->pause_every && f->datas % f->pause_every == 0) {
 		f->pauses++;
 		net_timer_set(&f->timer, 1);
 		return ORIGIN_PAUSE;
 	}
+	if (f->data_answer)
+		return f->data_answer;
 	ck_assert_int_eq(buf_addv(&f->body, data), 0);
 	cancel_at(f, CANCEL_DATA);
-	return f->data_answer;
+	return 0;
 }
 
 static ssize_t on_body(void *arg, char *dst, size_t room)

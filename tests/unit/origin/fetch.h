@@ -18,7 +18,7 @@ struct rig {
 void rig_init(struct rig *r); /* fills the options; then change what the test needs */
 void rig_open(struct rig *r); /* makes the room */
 void rig_close(struct rig *r);
-/* Runs the loop until no fetch is left, or until rig_pause was called from a hook. */
+/* Runs the loop until no fetch is left, or one holds. */
 void rig_run(struct rig *r);
 
 struct fetch {
@@ -44,7 +44,7 @@ struct fetch {
 	int refuse;           /* what the address callback answers */
 	unsigned pause_every; /* ORIGIN_PAUSE for every n-th piece, resumed by a timer */
 	unsigned pauses;
-	bool hold;                    /* stay paused */
+	bool hold;                    /* stay paused, and leave the loop */
 	int head_answer, data_answer; /* what these callbacks return */
 	enum {
 		CANCEL_NEVER,
