@@ -159,7 +159,7 @@ static void begin_exchange(struct session *s)
 	s->rate_in = s->rate_out = (struct rate){0};
 	s->state = SESSION_RUN;
 	s->depth++;
-	if (!exchange_new(c->env, s->listener, &b->req, &session_ops, s, &b->x)) {
+	if (exchange_new(c->env, s->listener, &b->req, &session_ops, s, &b->x)) {
 		b->x = NULL;
 		session_refuse(s, 503, "proxy_internal_error", "Out of memory.");
 	}
