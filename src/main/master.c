@@ -154,8 +154,7 @@ static int prepare(struct pool *p, const struct main_plan *plan, char **why)
 		err = open_signals(p);
 	if (!err)
 		err = open_shared(p, plan);
-	if (!err)
-		err = log_start("master", &p->block->log);
+	/* No log_start: the master forks, so it must have no threads, and it has little to say. */
 	return err;
 }
 
@@ -362,7 +361,6 @@ static void kill_rest(struct pool *p)
 
 static void clean_up(struct pool *p)
 {
-	log_stop();
 	if (p->control)
 		unlink(p->control);
 	if (p->pid_file)

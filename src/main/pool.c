@@ -76,7 +76,8 @@ static _Noreturn void child_main(struct pool *p, struct generation *g, struct ch
 		.channel = channel,
 	};
 
-	if (c->role == ROLE_WORKER)
+	free(c);
+	if (s.role == ROLE_WORKER)
 		worker_run(&s);
 	keeper_run(&s);
 }
