@@ -27,7 +27,10 @@ struct http_target {
  * repeated or malformed Host; absolute-form wins over Host, but a differing Host is refused as
  * authority confusion only where `strict_host`). `scheme`: of origin-form targets (the
  * listener's). Userinfo, fragments, white space, controls and schemes other than http and
- * https are refused. Copying a struct http_target needs http_target_copy. */
+ * https are refused, and so is a query without a path ("http://h?q"). Host is empty for an HTTP/1.0
+ * request that has neither Host nor absolute-form. OPTIONS of an absolute URI without path has the
+ * path "*" (§3.2.4). Bytes from 0x80 on pass in path and query, never in a host. LARDER_EPROTO with
+ * *fault (400). Copying a struct http_target needs http_target_copy. */
 int http_target_parse(const struct http_head *h, enum http_scheme scheme, bool strict_host,
                       struct http_target *out, struct http_fault *fault);
 void http_target_copy(struct http_target *dst, const struct http_target *src);
@@ -37,9 +40,11 @@ int http_authority_parse(struct view text, enum http_scheme scheme, struct http_
 int http_uri_parse(struct view text, struct http_target *out);
 /* Appends the cache key's URI: scheme://host[:port]path?query with the default port
  * dropped and path and query normalised by RFC 3986 §6.2.2 (unreserved octets decoded, hex in
- * upper case, dot segments removed). 0 or the buffer's error. */
+ * upper case, dot segments removed; not where a "%" begins no escape, so that no two targets meet
+ * in a key that no rule makes equal). 0 or the buffer's error. */
 int http_target_key(const struct http_target *t, struct buf *out);
-/* Resolves a URI reference (Location, Content-Location) against a target. 0, EINVAL. */
+/* Resolves a URI reference (Location, Content-Location) against a target (RFC 3986 §5.2), without its
+ * fragment; out's views point into scratch. 0, EINVAL, or the buffer's error. */
 int http_target_resolve(const struct http_target *base, struct view reference,
                         struct buf *scratch, struct http_target *out);
 

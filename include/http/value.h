@@ -35,7 +35,7 @@ enum http_range_outcome {
 };
 /* The byte ranges (RFC 9110 §14.1.2, §14.2) of a Range value against a representation of
  * `length` bytes, at most `max`; more ranges than that, other units and syntax errors give NONE.
- * Overlapping or adjacent ranges are merged where that is allowed (§15.3.7.2). */
+ * Overlapping or adjacent ranges are one, at the place of the first (§15.3.7.2): no byte is sent twice. */
 enum http_range_outcome http_range_parse(struct view value, uint64_t length,
                                          struct http_range *ranges, unsigned max, unsigned *n);
 /* Content-Range of a 206 or 416 (RFC 9110 §14.4): *length is HTTP_LENGTH_UNKNOWN for "*".

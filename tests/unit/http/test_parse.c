@@ -319,7 +319,7 @@ START_TEST(response_rows)
 	} else {
 		ck_assert_msg(n > 0, "row %d: %s", _i, fault.text);
 		ck_view_eq(h.reason, r->says);
-		ck_assert_int_eq(h.status, atol(r->text.ptr + 9));
+		ck_assert_int_eq(h.status, strtol(r->text.ptr + 9, NULL, 10));
 	}
 	free(copy);
 }
