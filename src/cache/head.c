@@ -57,6 +57,27 @@ int cache_head_write(const struct http_head *res, const struct cache_control *cc
 	return out->err;
 }
 
+/* RFC 9110 §15.4.5, and what caches on the way said. */
+static bool kept_in_304(enum http_name id, bool etag)
+{
+	switch (id) {
+	case HTTP_CACHE_CONTROL:
+	case HTTP_CACHE_STATUS:
+	case HTTP_CDN_CACHE_CONTROL:
+	case HTTP_CONTENT_LOCATION:
+	case HTTP_DATE:
+	case HTTP_ETAG:
+	case HTTP_EXPIRES:
+	case HTTP_VARY:
+	case HTTP_VIA:
+		return true;
+	case HTTP_LAST_MODIFIED: /* of use where there is no ETag */
+		return !etag;
+	default:
+		return false;
+	}
+}
+
 int cache_304_write(const struct http_head *stored, struct buf *out)
 {
 	bool etag = http_find(stored, HTTP_ETAG, 0) != NULL;
@@ -65,25 +86,8 @@ int cache_304_write(const struct http_head *stored, struct buf *out)
 	for (unsigned i = 0; i < stored->nfields; i++) {
 		const struct http_field *f = &stored->fields[i];
 
-		switch (f->id) {
-		case HTTP_LAST_MODIFIED: /* RFC 9110 §15.4.5: of use where there is no ETag */
-			if (etag)
-				break;
-			/* fall through */
-		case HTTP_CACHE_CONTROL:
-		case HTTP_CDN_CACHE_CONTROL:
-		case HTTP_CONTENT_LOCATION:
-		case HTTP_DATE:
-		case HTTP_ETAG:
-		case HTTP_EXPIRES:
-		case HTTP_VARY:
-		case HTTP_VIA:
-		case HTTP_CACHE_STATUS:
+		if (kept_in_304(f->id, etag))
 			add_field(f->name, f->value, out);
-			break;
-		default:
-			break;
-		}
 	}
 	return out->err;
 }

@@ -14,10 +14,11 @@ struct fixture {
 };
 
 static struct access_options *options(struct fixture *f, const char *allow, const char *deny,
-                                      const char *connect, const char *http)
+				      const char *connect, const char *http)
 {
 	const char *texts[] = {allow, deny, connect, http};
-	struct option_list *lists[] = {&f->o.allow, &f->o.deny, &f->o.connect_ports, &f->o.http_ports};
+	struct option_list *lists[] = {&f->o.allow, &f->o.deny, &f->o.connect_ports,
+				       &f->o.http_ports};
 
 	*f = (struct fixture){.o = {.reach_private = true}};
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
@@ -93,7 +94,7 @@ START_TEST(client)
 {
 	struct fixture f;
 	struct access *a = make(options(&f, clients[_i].allow, clients[_i].deny, "443", "80"),
-	                        clients[_i].forward);
+				clients[_i].forward);
 	struct access_refusal why = {NULL, NULL};
 	struct addr c = ip(clients[_i].client);
 	int err = access_client(a, &c, &why);
@@ -143,13 +144,13 @@ START_TEST(port)
 	struct fixture f;
 	const char *text = ports[_i].ports;
 	struct access *a = make(ports[_i].tunnel ? options(&f, "", "", text, "1")
-	                                         : options(&f, "", "", "1", text),
-	                        ports[_i].forward);
+						 : options(&f, "", "", "1", text),
+				ports[_i].forward);
 	struct access_refusal why = {NULL, NULL};
 	int err = access_port(a, ports[_i].tunnel, (uint16_t)ports[_i].port, &why);
 
 	ck_assert_msg((err == 0) == ports[_i].served, "port %u in \"%s\" gives %d", ports[_i].port,
-	              text, err);
+		      text, err);
 	if (err) {
 		ck_assert_int_eq(err, LARDER_EREFUSED);
 		ck_assert_str_eq(why.option, ports[_i].tunnel ? "connect_ports" : "http_ports");
@@ -204,7 +205,7 @@ static const struct {
 };
 
 static void judge(const char *client_text, struct addr dest, bool forward, bool local,
-                  bool reach_private, const char *refused_by)
+		  bool reach_private, const char *refused_by)
 {
 	struct fixture f;
 	struct access_options *o = options(&f, "all", "", "443", "80");
@@ -219,7 +220,7 @@ static void judge(const char *client_text, struct addr dest, bool forward, bool 
 	a = make(o, forward);
 	err = access_destination(a, &from, &dest, &why);
 	ck_assert_msg(err == (refused_by ? LARDER_EREFUSED : 0), "%s to %s gives %d", client_text,
-	              addr_format(&dest, shown), err);
+		      addr_format(&dest, shown), err);
 	if (err) {
 		ck_assert_str_eq(why.option, refused_by);
 		ck_assert_ptr_nonnull(strstr(why.text, why.option));
@@ -230,7 +231,7 @@ static void judge(const char *client_text, struct addr dest, bool forward, bool 
 START_TEST(destination)
 {
 	static const char *const afar[] = {"203.0.113.5", "::ffff:10.0.0.9", "2001:db8::9",
-	                                   "2002:7f00:1::", "64:ff9b::127.0.0.1"};
+					   "2002:7f00:1::", "64:ff9b::127.0.0.1"};
 	struct addr dest = ip(destinations[_i].dest);
 	unsigned needs = destinations[_i].needs;
 
@@ -245,7 +246,8 @@ START_TEST(destination)
 			judge(afar[i], dest, true, given & LOCAL, given & PRIVATE, refused_by);
 		}
 	}
-	/* Clients on this machine can go there anyway; a reverse listener's origin is its owner's. */
+	/* Clients on this machine can go there anyway; a reverse listener's origin is its owner's.
+	 */
 	judge("127.0.0.1", dest, true, false, false, NULL);
 	judge("::1", dest, true, false, false, NULL);
 	judge("::ffff:127.0.0.1", dest, true, false, false, NULL);
@@ -273,10 +275,12 @@ START_TEST(own_addresses)
 		if (own.sa.sa_family != AF_INET)
 			continue;
 		for (unsigned form = 0; form < 4; form++) {
-			static const char *const prefix[] = {"::ffff:0:0", "64:ff9b::", "::", "2002::"};
+			static const char *const prefix[] = {"::ffff:0:0",
+							     "64:ff9b::", "::", "2002::"};
 			struct addr in6 = ip(prefix[form]);
 
-			memcpy(in6.in6.sin6_addr.s6_addr + (form == 3 ? 2 : 12), &own.in4.sin_addr, 4);
+			memcpy(in6.in6.sin6_addr.s6_addr + (form == 3 ? 2 : 12), &own.in4.sin_addr,
+			       4);
 			judge("203.0.113.5", in6, true, false, true, "reach_local");
 		}
 	}
@@ -313,14 +317,14 @@ START_TEST(fault)
 	struct access *a;
 	char *why;
 
-	ck_assert_int_eq(access_new(options(&f, faults[_i].allow, faults[_i].deny, faults[_i].connect,
-	                                    faults[_i].http),
-	                            true, &a, &why),
-	                 LARDER_EINVAL);
+	ck_assert_int_eq(access_new(options(&f, faults[_i].allow, faults[_i].deny,
+					    faults[_i].connect, faults[_i].http),
+				    true, &a, &why),
+			 LARDER_EINVAL);
 	ck_assert_ptr_null(a);
 	ck_assert_ptr_nonnull(why);
 	ck_assert_msg(strstr(why, faults[_i].names) != NULL, "\"%s\" does not name %s", why,
-	              faults[_i].names);
+		      faults[_i].names);
 	free(why);
 }
 END_TEST
@@ -346,7 +350,7 @@ START_TEST(items_of_their_own)
 END_TEST
 
 UNIT_MAIN("access/access", tcase_add_loop_test(tc, client, 0, ARRAY_LEN(clients));
-          tcase_add_loop_test(tc, port, 0, ARRAY_LEN(ports));
-          tcase_add_loop_test(tc, destination, 0, ARRAY_LEN(destinations));
-          tcase_add_test(tc, own_addresses); tcase_add_loop_test(tc, fault, 0, ARRAY_LEN(faults));
-          tcase_add_test(tc, items_of_their_own);)
+	  tcase_add_loop_test(tc, port, 0, ARRAY_LEN(ports));
+	  tcase_add_loop_test(tc, destination, 0, ARRAY_LEN(destinations));
+	  tcase_add_test(tc, own_addresses); tcase_add_loop_test(tc, fault, 0, ARRAY_LEN(faults));
+	  tcase_add_test(tc, items_of_their_own);)

@@ -19,7 +19,8 @@ static const struct parse_row ip_rows[] = {
 	{"[2001:DB8::0:1]", "2001:db8::1"},
 	{"2001:db8:0:0:1:0:0:1", "2001:db8::1:0:0:1"},
 	{"::ffff:10.0.0.1", "::ffff:10.0.0.1"},
-	{"ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"},
+	{"ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255",
+	 "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"},
 	{"", NULL},
 	{"[]", NULL},
 	{"[", NULL},
@@ -198,7 +199,7 @@ START_TEST(classify)
 
 	ck_assert_int_eq(addr_parse_ip(view_of(class_rows[_i].ip), 0, &a), 0);
 	ck_assert_msg(addr_classify(&a) == class_rows[_i].classes, "%s is of %#x, not %#x",
-	              class_rows[_i].ip, addr_classify(&a), class_rows[_i].classes);
+		      class_rows[_i].ip, addr_classify(&a), class_rows[_i].classes);
 }
 END_TEST
 
@@ -256,8 +257,8 @@ START_TEST(prefixes)
 	verdict = addr_prefix_parse(view_of(prefix_rows[_i].prefix), &p);
 	if (!verdict)
 		verdict = addr_prefix_match(&p, &a);
-	ck_assert_msg(verdict == prefix_rows[_i].verdict, "%s in \"%s\" gives %d", prefix_rows[_i].ip,
-	              prefix_rows[_i].prefix, verdict);
+	ck_assert_msg(verdict == prefix_rows[_i].verdict, "%s in \"%s\" gives %d",
+		      prefix_rows[_i].ip, prefix_rows[_i].prefix, verdict);
 }
 END_TEST
 
@@ -298,8 +299,8 @@ START_TEST(from_sa)
 END_TEST
 
 UNIT_MAIN("base/addr", tcase_add_loop_test(tc, parse_ip, 0, ARRAY_LEN(ip_rows));
-          tcase_add_test(tc, parse_ip_nul);
-          tcase_add_loop_test(tc, parse_with_port, 0, ARRAY_LEN(port_rows));
-          tcase_add_loop_test(tc, classify, 0, ARRAY_LEN(class_rows));
-          tcase_add_loop_test(tc, prefixes, 0, ARRAY_LEN(prefix_rows));
-          tcase_add_test(tc, same_ip); tcase_add_test(tc, from_sa);)
+	  tcase_add_test(tc, parse_ip_nul);
+	  tcase_add_loop_test(tc, parse_with_port, 0, ARRAY_LEN(port_rows));
+	  tcase_add_loop_test(tc, classify, 0, ARRAY_LEN(class_rows));
+	  tcase_add_loop_test(tc, prefixes, 0, ARRAY_LEN(prefix_rows)); tcase_add_test(tc, same_ip);
+	  tcase_add_test(tc, from_sa);)

@@ -114,5 +114,5 @@ START_TEST(copies)
 END_TEST
 
 UNIT_MAIN("base/arena", tcase_add_test(tc, alignment_and_content); tcase_add_test(tc, ceiling);
-          tcase_add_test(tc, impossible_sizes); tcase_add_test(tc, large_beside_small);
-          tcase_add_test(tc, reset_many_times); tcase_add_test(tc, copies);)
+	  tcase_add_test(tc, impossible_sizes); tcase_add_test(tc, large_beside_small);
+	  tcase_add_test(tc, reset_many_times); tcase_add_test(tc, copies);)

@@ -128,6 +128,6 @@ START_TEST(drop)
 END_TEST
 
 UNIT_MAIN("base/buf", tcase_add_test(tc, appends); tcase_add_test(tc, ceiling_is_exact);
-          tcase_add_test(tc, small_ceilings); tcase_add_test(tc, error_sticks);
-          tcase_add_test(tc, huge_requests); tcase_add_test(tc, printf_at_the_edge);
-          tcase_add_test(tc, drop);)
+	  tcase_add_test(tc, small_ceilings); tcase_add_test(tc, error_sticks);
+	  tcase_add_test(tc, huge_requests); tcase_add_test(tc, printf_at_the_edge);
+	  tcase_add_test(tc, drop);)

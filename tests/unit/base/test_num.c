@@ -109,7 +109,8 @@ START_TEST(parse)
 		err = num_parse_duration(v, &n);
 		break;
 	}
-	ck_assert_msg(err == rows[_i].err, "\"%s\" gives %d, not %d", rows[_i].text, err, rows[_i].err);
+	ck_assert_msg(err == rows[_i].err, "\"%s\" gives %d, not %d", rows[_i].text, err,
+		      rows[_i].err);
 	if (!err)
 		ck_assert_uint_eq(n, rows[_i].n);
 }
@@ -146,10 +147,12 @@ START_TEST(format)
 	uint64_t back;
 
 	if (formats[_i].duration) {
-		ck_assert_str_eq(num_format_duration(formats[_i].n, text, sizeof(text)), formats[_i].text);
+		ck_assert_str_eq(num_format_duration(formats[_i].n, text, sizeof(text)),
+				 formats[_i].text);
 		ck_assert_int_eq(num_parse_duration(view_of(text), &back), 0);
 	} else {
-		ck_assert_str_eq(num_format_size(formats[_i].n, text, sizeof(text)), formats[_i].text);
+		ck_assert_str_eq(num_format_size(formats[_i].n, text, sizeof(text)),
+				 formats[_i].text);
 		ck_assert_int_eq(num_parse_size(view_of(text), &back), 0);
 	}
 	ck_assert_uint_eq(back, formats[_i].n);
@@ -184,5 +187,5 @@ START_TEST(sums)
 END_TEST
 
 UNIT_MAIN("base/num", tcase_add_loop_test(tc, parse, 0, ARRAY_LEN(rows));
-          tcase_add_loop_test(tc, format, 0, ARRAY_LEN(formats)); tcase_add_test(tc, format_u64);
-          tcase_add_test(tc, sums);)
+	  tcase_add_loop_test(tc, format, 0, ARRAY_LEN(formats)); tcase_add_test(tc, format_u64);
+	  tcase_add_test(tc, sums);)

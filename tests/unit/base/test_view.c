@@ -122,6 +122,6 @@ START_TEST(lower_byte)
 END_TEST
 
 UNIT_MAIN("base/view", tcase_add_loop_test(tc, comparisons, 0, ARRAY_LEN(pairs));
-          tcase_add_test(tc, nothing_at_all); tcase_add_test(tc, finding);
-          tcase_add_test(tc, trimming); tcase_add_test(tc, cutting); tcase_add_test(tc, copying);
-          tcase_add_test(tc, lower_byte);)
+	  tcase_add_test(tc, nothing_at_all); tcase_add_test(tc, finding);
+	  tcase_add_test(tc, trimming); tcase_add_test(tc, cutting); tcase_add_test(tc, copying);
+	  tcase_add_test(tc, lower_byte);)

@@ -37,7 +37,7 @@ static inline void head_start(struct head_text *h, const char *lines)
 }
 
 static inline const struct http_head *head_response(struct head_text *h, unsigned status,
-                                                    const char *lines)
+						    const char *lines)
 {
 	struct http_fault fault = {0, ""};
 	int64_t n;
@@ -52,7 +52,7 @@ static inline const struct http_head *head_response(struct head_text *h, unsigne
 }
 
 static inline const struct http_head *head_request(struct head_text *h, const char *method,
-                                                   const char *lines)
+						   const char *lines)
 {
 	struct http_fault fault = {0, ""};
 	struct http_scan scan = {0};

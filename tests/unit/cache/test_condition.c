@@ -100,7 +100,8 @@ static const struct {
 	{"9110 13.2.2", NULL, 200, "GET", IM "\"a\"\n" IMS AFTER, CACHE_COND_304},
 	{"9110 13.2.2", NULL, 200, "GET", IUS EARLIER "\n" INM "\"a\"", CACHE_COND_412},
 	{"9110 13.2.2", NULL, 200, "GET", IUS AFTER "\n" IMS AFTER, CACHE_COND_304},
-	{"9110 13.2.2", NULL, 200, "GET", IM "\"a\"\n" IUS EARLIER "\n" INM "\"b\"\n" IMS AFTER, CACHE_COND_NONE},
+	{"9110 13.2.2", NULL, 200, "GET", IM "\"a\"\n" IUS EARLIER "\n" INM "\"b\"\n" IMS AFTER,
+	 CACHE_COND_NONE},
 	/* only where the answer would be 2xx */
 	{"9110 13.2.1", NULL, 204, "GET", INM "\"a\"", CACHE_COND_304},
 	{"9110 13.2.1", NULL, 301, "GET", INM "\"a\"", CACHE_COND_NONE},
@@ -112,14 +113,14 @@ static const struct {
 #define STORED "ETag: \"a\"\nLast-Modified: " MORNING "\n" DATE
 
 static struct view store(struct head_text *h, unsigned status, const char *lines,
-                         struct cache_meta *meta)
+			 struct cache_meta *meta)
 {
 	struct cache_options o = head_options();
 	const struct http_field *etag;
 	struct head_text req;
 
-	cache_storable(&o, head_request(&req, "GET", ""), head_response(h, status, lines ? lines : STORED),
-	               NOW, NOW, meta);
+	cache_storable(&o, head_request(&req, "GET", ""),
+		       head_response(h, status, lines ? lines : STORED), NOW, NOW, meta);
 	head_end(&req);
 	etag = http_find(&h->head, HTTP_ETAG, 0);
 	return etag ? etag->value : V("");
@@ -130,12 +131,12 @@ START_TEST(precondition)
 	struct head_text stored, req;
 	struct cache_meta meta;
 	struct view etag = store(&stored, rows[_i].status, rows[_i].stored, &meta);
-	enum cache_condition got =
-	        cache_precondition(head_request(&req, rows[_i].method, rows[_i].req), &meta, etag, NOW);
+	enum cache_condition got = cache_precondition(
+		head_request(&req, rows[_i].method, rows[_i].req), &meta, etag, NOW);
 
 	ck_assert_msg(got == rows[_i].verdict, "%s: \"%s\" to %u \"%s\" gives %d, not %d",
-	              rows[_i].clause, rows[_i].req, rows[_i].status,
-	              rows[_i].stored ? rows[_i].stored : "", got, rows[_i].verdict);
+		      rows[_i].clause, rows[_i].req, rows[_i].status,
+		      rows[_i].stored ? rows[_i].stored : "", got, rows[_i].verdict);
 	head_end(&stored);
 	head_end(&req);
 }
@@ -170,19 +171,24 @@ static const struct {
 	{"9110 13.1.5", NULL, 200, "GET", R5 "If-Range:", HTTP_RANGE_NONE, 0},
 	{"9110 13.1.5", NULL, 200, "GET", R5 "If-Range: *", HTTP_RANGE_NONE, 0},
 	{"9110 13.1.5", NULL, 200, "GET", R5 "If-Range: \"b\", \"a\"", HTTP_RANGE_NONE, 0},
-	{"9110 13.1.5", NULL, 200, "GET", R5 "If-Range: \"a\"\nIf-Range: \"a\"", HTTP_RANGE_NONE, 0},
+	{"9110 13.1.5", NULL, 200, "GET", R5 "If-Range: \"a\"\nIf-Range: \"a\"", HTTP_RANGE_NONE,
+	 0},
 	{"9110 13.1.5", "ETag: W/\"a\"", 200, "GET", R5 "If-Range: W/\"a\"", HTTP_RANGE_NONE, 0},
 	{"9110 13.1.5", "ETag: W/\"a\"", 200, "GET", R5 "If-Range: \"a\"", HTTP_RANGE_NONE, 0},
 	{"9110 13.1.5", "X: y", 200, "GET", R5 "If-Range: \"a\"", HTTP_RANGE_NONE, 0},
 	{"9110 13.1.5", NULL, 200, "GET", R5 "If-Range: " MORNING, HTTP_RANGE_SOME, 1},
 	{"9110 13.1.5", NULL, 200, "GET", R5 "If-Range: " AFTER, HTTP_RANGE_NONE, 0},
 	{"9110 13.1.5", NULL, 200, "GET", R5 "If-Range: " EARLIER, HTTP_RANGE_NONE, 0},
-	{"9110 13.1.5", NULL, 200, "GET", R5 "If-Range: Sun Nov  6 00:00:00 1994", HTTP_RANGE_SOME, 1},
+	{"9110 13.1.5", NULL, 200, "GET", R5 "If-Range: Sun Nov  6 00:00:00 1994", HTTP_RANGE_SOME,
+	 1},
 	{"9110 13.1.5", NULL, 200, "GET", R5 "If-Range: yesterday", HTTP_RANGE_NONE, 0},
-	{"9110 8.8.2.2", "Last-Modified: " MORNING, 200, "GET", R5 "If-Range: " MORNING, HTTP_RANGE_NONE, 0},
-	{"9110 8.8.2.2", DATE "Last-Modified: " SAME, 200, "GET", R5 "If-Range: " SAME, HTTP_RANGE_NONE, 0},
+	{"9110 8.8.2.2", "Last-Modified: " MORNING, 200, "GET", R5 "If-Range: " MORNING,
+	 HTTP_RANGE_NONE, 0},
+	{"9110 8.8.2.2", DATE "Last-Modified: " SAME, 200, "GET", R5 "If-Range: " SAME,
+	 HTTP_RANGE_NONE, 0},
 	{"9110 13.1.5", DATE, 200, "GET", R5 "If-Range: " SAME, HTTP_RANGE_NONE, 0},
-	{"9110 13.1.5", NULL, 200, "GET", "Range: bytes=200-\nIf-Range: \"a\"", HTTP_RANGE_UNSATISFIABLE, 0},
+	{"9110 13.1.5", NULL, 200, "GET", "Range: bytes=200-\nIf-Range: \"a\"",
+	 HTTP_RANGE_UNSATISFIABLE, 0},
 	{"9110 13.1.5", NULL, 200, "GET", "Range: bytes=200-\nIf-Range: \"b\"", HTTP_RANGE_NONE, 0},
 	{"9110 13.1.5", NULL, 200, "GET", "If-Range: \"a\"", HTTP_RANGE_NONE, 0},
 };
@@ -195,11 +201,11 @@ START_TEST(ranges)
 	struct view etag = store(&stored, range_rows[_i].status, range_rows[_i].stored, &meta);
 	unsigned n = 99;
 	enum http_range_outcome got =
-	        cache_ranges(head_request(&req, range_rows[_i].method, range_rows[_i].req), &meta, etag,
-	                     100, NOW, out, ARRAY_LEN(out), &n);
+		cache_ranges(head_request(&req, range_rows[_i].method, range_rows[_i].req), &meta,
+			     etag, 100, NOW, out, ARRAY_LEN(out), &n);
 
 	ck_assert_msg(got == range_rows[_i].outcome, "%s: \"%s\" gives %d, not %d",
-	              range_rows[_i].clause, range_rows[_i].req, got, range_rows[_i].outcome);
+		      range_rows[_i].clause, range_rows[_i].req, got, range_rows[_i].outcome);
 	if (got == HTTP_RANGE_SOME) {
 		ck_assert_uint_eq(n, range_rows[_i].n);
 		ck_assert_uint_eq(out[0].first, 0);
@@ -210,4 +216,4 @@ START_TEST(ranges)
 END_TEST
 
 UNIT_MAIN("cache/condition", tcase_add_loop_test(tc, precondition, 0, ARRAY_LEN(rows));
-          tcase_add_loop_test(tc, ranges, 0, ARRAY_LEN(range_rows));)
+	  tcase_add_loop_test(tc, ranges, 0, ARRAY_LEN(range_rows));)

@@ -13,8 +13,14 @@ struct row {
 	const char *no_cache, *private_;
 };
 
-#define NONE {NO, NO, NO, NO, NO, NO}
-#define MAX_AGE(s) {s, NO, NO, NO, NO, NO}
+#define NONE                                                                                       \
+	{                                                                                          \
+		NO, NO, NO, NO, NO, NO                                                             \
+	}
+#define MAX_AGE(s)                                                                                 \
+	{                                                                                          \
+		s, NO, NO, NO, NO, NO                                                              \
+	}
 
 static const struct row rows[] = {
 	{"9111 5.2", "X: y", 0, NONE, "", ""},
@@ -35,15 +41,21 @@ static const struct row rows[] = {
 	{"9111 5.2.3", "Cache-Control: x=\"a, no-store", P | CACHE_CC_NO_STORE, NONE, "", ""},
 	{"9111 5.2.3", "Cache-Control: x=(a, no-store", P | CACHE_CC_NO_STORE, NONE, "", ""},
 	{"9111 5.2.3", "Cache-Control: x=\"\\, no-store", P | CACHE_CC_NO_STORE, NONE, "", ""},
-	{"9111 5.2", "Cache-Control: a\nCache-Control: no-store", P | CACHE_CC_NO_STORE, NONE, "", ""},
+	{"9111 5.2", "Cache-Control: a\nCache-Control: no-store", P | CACHE_CC_NO_STORE, NONE, "",
+	 ""},
 	{"9111 5.2", "Cache-Control: ,no-store,", P | CACHE_CC_NO_STORE, NONE, "", ""},
 	{"9111 5.2", "Cache-Control:\tno-store\t", P | CACHE_CC_NO_STORE, NONE, "", ""},
 	{"9111 5.2.2.6", "Cache-Control: no-transform", P | CACHE_CC_NO_TRANSFORM, NONE, "", ""},
-	{"9111 5.2.1.7", "Cache-Control: only-if-cached", P | CACHE_CC_ONLY_IF_CACHED, NONE, "", ""},
-	{"9111 5.2.2.2", "Cache-Control: must-revalidate", P | CACHE_CC_MUST_REVALIDATE, NONE, "", ""},
-	{"9111 5.2.2.2", "Cache-Control: must-revalidate=0", P | CACHE_CC_MUST_REVALIDATE, NONE, "", ""},
-	{"9111 5.2.2.8", "Cache-Control: proxy-revalidate", P | CACHE_CC_PROXY_REVALIDATE, NONE, "", ""},
-	{"9111 5.2.2.3", "Cache-Control: must-understand", P | CACHE_CC_MUST_UNDERSTAND, NONE, "", ""},
+	{"9111 5.2.1.7", "Cache-Control: only-if-cached", P | CACHE_CC_ONLY_IF_CACHED, NONE, "",
+	 ""},
+	{"9111 5.2.2.2", "Cache-Control: must-revalidate", P | CACHE_CC_MUST_REVALIDATE, NONE, "",
+	 ""},
+	{"9111 5.2.2.2", "Cache-Control: must-revalidate=0", P | CACHE_CC_MUST_REVALIDATE, NONE, "",
+	 ""},
+	{"9111 5.2.2.8", "Cache-Control: proxy-revalidate", P | CACHE_CC_PROXY_REVALIDATE, NONE, "",
+	 ""},
+	{"9111 5.2.2.3", "Cache-Control: must-understand", P | CACHE_CC_MUST_UNDERSTAND, NONE, "",
+	 ""},
 	{"9111 5.2.2.9", "Cache-Control: public", P | CACHE_CC_PUBLIC, NONE, "", ""},
 	{"9111 5.2.2.9", "Cache-Control: Public", P | CACHE_CC_PUBLIC, NONE, "", ""},
 	{"9111 5.2.2.9", "Cache-Control: public=\"x\"", P, NONE, "", ""},
@@ -54,10 +66,10 @@ static const struct row rows[] = {
 	 P | CACHE_CC_NO_STORE | CACHE_CC_PUBLIC | CACHE_CC_PRIVATE, NONE, "", ""},
 	/* no-cache and private, with names or without */
 	{"9111 5.2.2.4", "Cache-Control: no-cache", P | CACHE_CC_NO_CACHE, NONE, "", ""},
-	{"9111 5.2.2.4", "Cache-Control: no-cache=\"Set-Cookie\"", P | CACHE_CC_NO_CACHE_FIELDS, NONE,
-	 "Set-Cookie", ""},
-	{"9111 5.2.2.4", "Cache-Control: no-cache=\"Set-Cookie, X-A\"", P | CACHE_CC_NO_CACHE_FIELDS,
-	 NONE, "Set-Cookie, X-A", ""},
+	{"9111 5.2.2.4", "Cache-Control: no-cache=\"Set-Cookie\"", P | CACHE_CC_NO_CACHE_FIELDS,
+	 NONE, "Set-Cookie", ""},
+	{"9111 5.2.2.4", "Cache-Control: no-cache=\"Set-Cookie, X-A\"",
+	 P | CACHE_CC_NO_CACHE_FIELDS, NONE, "Set-Cookie, X-A", ""},
 	{"9111 5.2.2.4", "Cache-Control: no-cache=set-cookie", P | CACHE_CC_NO_CACHE_FIELDS, NONE,
 	 "set-cookie", ""},
 	{"9111 5.2.2.4", "Cache-Control: no-cache=\"\"", P | CACHE_CC_NO_CACHE, NONE, "", ""},
@@ -65,16 +77,16 @@ static const struct row rows[] = {
 	{"9111 5.2.2.4", "Cache-Control: no-cache=", P | CACHE_CC_NO_CACHE, NONE, "", ""},
 	{"9111 5.2.2.4", "Cache-Control: no-cache=\"a b\"", P | CACHE_CC_NO_CACHE, NONE, "", ""},
 	{"9111 5.2.2.4", "Cache-Control: no-cache=\"a", P | CACHE_CC_NO_CACHE, NONE, "", ""},
-	{"9111 5.2.2.4", "Cache-Control: no-cache=\"Content-Encoding\"", P | CACHE_CC_NO_CACHE, NONE, "",
-	 ""},
-	{"9111 5.2.2.4", "Cache-Control: no-cache=\"X, content-range\"", P | CACHE_CC_NO_CACHE, NONE, "",
-	 ""},
+	{"9111 5.2.2.4", "Cache-Control: no-cache=\"Content-Encoding\"", P | CACHE_CC_NO_CACHE,
+	 NONE, "", ""},
+	{"9111 5.2.2.4", "Cache-Control: no-cache=\"X, content-range\"", P | CACHE_CC_NO_CACHE,
+	 NONE, "", ""},
 	{"9111 5.2.2.4", "Cache-Control: no-cache=\"a\", no-cache",
 	 P | CACHE_CC_NO_CACHE_FIELDS | CACHE_CC_NO_CACHE, NONE, "a", ""},
 	{"9111 5.2.2.4", "Cache-Control: no-cache, no-cache=\"a\"",
 	 P | CACHE_CC_NO_CACHE_FIELDS | CACHE_CC_NO_CACHE, NONE, "a", ""},
-	{"9111 5.2.2.4", "Cache-Control: no-cache=\"a\", no-cache=\"A\"", P | CACHE_CC_NO_CACHE_FIELDS,
-	 NONE, "a", ""},
+	{"9111 5.2.2.4", "Cache-Control: no-cache=\"a\", no-cache=\"A\"",
+	 P | CACHE_CC_NO_CACHE_FIELDS, NONE, "a", ""},
 	{"9111 5.2.2.4", "Cache-Control: no-cache=\"a\", no-cache=\"b\"",
 	 P | CACHE_CC_NO_CACHE_FIELDS | CACHE_CC_NO_CACHE, NONE, "a", ""},
 	{"9111 5.2.2.7", "Cache-Control: private", P | CACHE_CC_PRIVATE, NONE, "", ""},
@@ -115,33 +127,52 @@ static const struct row rows[] = {
 	{"9111 1.2.2", "Cache-Control: max-age=2147483648", P, MAX_AGE(CACHE_DELTA_MAX), "", ""},
 	{"9111 1.2.2", "Cache-Control: max-age=4294967295", P, MAX_AGE(CACHE_DELTA_MAX), "", ""},
 	{"9111 1.2.2", "Cache-Control: max-age=4294967297", P, MAX_AGE(CACHE_DELTA_MAX), "", ""},
-	{"9111 1.2.2", "Cache-Control: max-age=99999999999999999999999999", P, MAX_AGE(CACHE_DELTA_MAX),
-	 "", ""},
+	{"9111 1.2.2", "Cache-Control: max-age=99999999999999999999999999", P,
+	 MAX_AGE(CACHE_DELTA_MAX), "", ""},
 	{"9111 4.2.1", "Cache-Control: max-age=60, max-age=60", P, MAX_AGE(60), "", ""},
 	{"9111 4.2.1", "Cache-Control: max-age=60, max-age=30", P, MAX_AGE(30), "", ""},
 	{"9111 4.2.1", "Cache-Control: max-age=30, max-age=60", P, MAX_AGE(30), "", ""},
-	{"9111 4.2.1", "Cache-Control: max-age=30\nCache-Control: max-age=60", P, MAX_AGE(30), "", ""},
+	{"9111 4.2.1", "Cache-Control: max-age=30\nCache-Control: max-age=60", P, MAX_AGE(30), "",
+	 ""},
 	{"9111 4.2.1", "Cache-Control: max-age=30, max-age=x", P, MAX_AGE(0), "", ""},
 	{"9111 5.2.2.10", "Cache-Control: s-maxage=5", P, {NO, 5, NO, NO, NO, NO}, "", ""},
 	{"9111 5.2.2.10", "Cache-Control: s-maxage=\"5\"", P, {NO, 5, NO, NO, NO, NO}, "", ""},
 	{"9111 4.2.1", "Cache-Control: s-maxage=x, max-age=7", P, {7, 0, NO, NO, NO, NO}, "", ""},
 	{"9111 5.2.3", "Cache-Control: s-max-age=5", P, NONE, "", ""},
 	{"9111 5.2.1.3", "Cache-Control: min-fresh=9", P, {NO, NO, 9, NO, NO, NO}, "", ""},
-	{"9111 5.2.1.3", "Cache-Control: min-fresh=9, min-fresh=20", P, {NO, NO, 20, NO, NO, NO}, "", ""},
-	{"9111 5.2.1.3", "Cache-Control: min-fresh=20, min-fresh=9", P, {NO, NO, 20, NO, NO, NO}, "", ""},
+	{"9111 5.2.1.3",
+	 "Cache-Control: min-fresh=9, min-fresh=20",
+	 P,
+	 {NO, NO, 20, NO, NO, NO},
+	 "",
+	 ""},
+	{"9111 5.2.1.3",
+	 "Cache-Control: min-fresh=20, min-fresh=9",
+	 P,
+	 {NO, NO, 20, NO, NO, NO},
+	 "",
+	 ""},
 	{"9111 5.2.1.3", "Cache-Control: min-fresh", P, {NO, NO, 0, NO, NO, NO}, "", ""},
 	{"9111 5.2.1.2", "Cache-Control: max-stale", P | CACHE_CC_MAX_STALE_ANY, NONE, "", ""},
 	{"9111 5.2.1.2", "Cache-Control: max-stale=10", P, {NO, NO, NO, 10, NO, NO}, "", ""},
 	{"9111 5.2.1.2", "Cache-Control: max-stale=x", P, {NO, NO, NO, 0, NO, NO}, "", ""},
 	{"9111 5.2.1.2", "Cache-Control: max-stale=", P, {NO, NO, NO, 0, NO, NO}, "", ""},
-	{"9111 5.2.1.2", "Cache-Control: max-stale, max-stale=10", P | CACHE_CC_MAX_STALE_ANY,
-	 {NO, NO, NO, 10, NO, NO}, "", ""},
+	{"9111 5.2.1.2",
+	 "Cache-Control: max-stale, max-stale=10",
+	 P | CACHE_CC_MAX_STALE_ANY,
+	 {NO, NO, NO, 10, NO, NO},
+	 "",
+	 ""},
 	{"5861 3", "Cache-Control: stale-while-revalidate=3", P, {NO, NO, NO, NO, 3, NO}, "", ""},
 	{"5861 3", "Cache-Control: stale-while-revalidate", P, {NO, NO, NO, NO, 0, NO}, "", ""},
 	{"5861 4", "Cache-Control: stale-if-error=4", P, {NO, NO, NO, NO, NO, 4}, "", ""},
 	{"5861 4", "Cache-Control: stale-if-error=-4", P, {NO, NO, NO, NO, NO, 0}, "", ""},
-	{"5861 3", "Cache-Control: max-age=1, stale-while-revalidate=3, stale-if-error=4", P,
-	 {1, NO, NO, NO, 3, 4}, "", ""},
+	{"5861 3",
+	 "Cache-Control: max-age=1, stale-while-revalidate=3, stale-if-error=4",
+	 P,
+	 {1, NO, NO, NO, 3, 4},
+	 "",
+	 ""},
 	/* Pragma */
 	{"9111 5.4", "Pragma: no-cache", CACHE_CC_PRAGMA_NO_CACHE, NONE, "", ""},
 	{"9111 5.4", "Pragma: No-Cache", CACHE_CC_PRAGMA_NO_CACHE, NONE, "", ""},
@@ -162,11 +193,11 @@ START_TEST(parse)
 
 	cache_control_parse(head_response(&h, 200, r->lines), &cc);
 	ck_assert_msg(cc.set == r->set, "%s: \"%s\" sets %#x, not %#x", r->clause, r->lines, cc.set,
-	              r->set);
+		      r->set);
 	ck_assert_msg(cc.max_age == r->n.max_age, "%s: \"%s\": max-age %u", r->clause, r->lines,
-	              cc.max_age);
+		      cc.max_age);
 	ck_assert_msg(cc.s_maxage == r->n.s_maxage, "%s: \"%s\": s-maxage %u", r->clause, r->lines,
-	              cc.s_maxage);
+		      cc.s_maxage);
 	ck_assert_uint_eq(cc.min_fresh, r->n.min_fresh);
 	ck_assert_uint_eq(cc.max_stale, r->n.max_stale);
 	ck_assert_uint_eq(cc.stale_while_revalidate, r->n.swr);

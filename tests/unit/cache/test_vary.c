@@ -16,7 +16,8 @@ static const struct {
 	{"Vary: b,a,B,A", "a,b"},
 	{"Vary: Cookie\nVary: Accept", "accept,cookie"},
 	{"Vary: Cookie\nVary: Accept, cookie", "accept,cookie"},
-	{"Vary: accept, accept-encoding, accept-language", "accept,accept-encoding,accept-language"},
+	{"Vary: accept, accept-encoding, accept-language",
+	 "accept,accept-encoding,accept-language"},
 	{"Vary: accept-language,accept-encoding,accept", "accept,accept-encoding,accept-language"},
 	{"Vary: ,a, ,b,", "a,b"},
 	{"Vary: *", NULL},
@@ -43,8 +44,8 @@ START_TEST(names)
 
 	buf_init(&out, 4096);
 	any = cache_vary_names(head_response(&h, 200, names_rows[_i].lines), &out);
-	ck_assert_msg(any == (names_rows[_i].names == NULL), "\"%s\" gives %d", names_rows[_i].lines,
-	              any);
+	ck_assert_msg(any == (names_rows[_i].names == NULL), "\"%s\" gives %d",
+		      names_rows[_i].lines, any);
 	ck_view_eq(buf_view(&out), names_rows[_i].names ? names_rows[_i].names : "");
 	buf_fini(&out);
 	head_end(&h);
@@ -57,7 +58,8 @@ START_TEST(names_without_room)
 	struct buf out;
 
 	buf_init(&out, 4);
-	ck_assert_int_eq(cache_vary_names(head_response(&h, 200, "Vary: accept"), &out), LARDER_ELIMIT);
+	ck_assert_int_eq(cache_vary_names(head_response(&h, 200, "Vary: accept"), &out),
+			 LARDER_ELIMIT);
 	buf_fini(&out);
 	head_end(&h);
 }
@@ -94,7 +96,8 @@ static const struct {
 	/* Codings: RFC 9110 §12.5.3, §8.4.1 */
 	{"accept-encoding", "Accept-Encoding: gzip, br", "Accept-Encoding: br,gzip", true},
 	{"accept-encoding", "Accept-Encoding: gzip", "Accept-Encoding: GZIP", true},
-	{"accept-encoding", "Accept-Encoding: gzip, br", "Accept-Encoding: gzip\nAccept-Encoding: br", true},
+	{"accept-encoding", "Accept-Encoding: gzip, br",
+	 "Accept-Encoding: gzip\nAccept-Encoding: br", true},
 	{"accept-encoding", "Accept-Encoding: gzip;q=1.0", "Accept-Encoding: gzip", true},
 	{"accept-encoding", "Accept-Encoding: gzip ; Q=1", "Accept-Encoding: gzip", true},
 	{"accept-encoding", "Accept-Encoding: gzip;q=0.5", "Accept-Encoding: gzip;q=0.500", true},
@@ -104,21 +107,27 @@ static const struct {
 	{"accept-encoding", "Accept-Encoding: gzip;q=0.05", "Accept-Encoding: gzip;q=0.5", false},
 	{"accept-encoding", "Accept-Encoding: gzip, gzip", "Accept-Encoding: gzip", true},
 	{"accept-encoding", "Accept-Encoding: gzip, deflate", "Accept-Encoding: gzip", false},
-	{"accept-encoding", "Accept-Encoding: gzip;q=0.5, br;q=0.9", "Accept-Encoding: br;q=0.9, gzip;q=0.5", true},
-	{"accept-encoding", "Accept-Encoding: gzip;q=0.5, br;q=0.9", "Accept-Encoding: gzip;q=0.9, br;q=0.5", false},
+	{"accept-encoding", "Accept-Encoding: gzip;q=0.5, br;q=0.9",
+	 "Accept-Encoding: br;q=0.9, gzip;q=0.5", true},
+	{"accept-encoding", "Accept-Encoding: gzip;q=0.5, br;q=0.9",
+	 "Accept-Encoding: gzip;q=0.9, br;q=0.5", false},
 	{"accept-encoding", "Accept-Encoding: gzip;q=bad", "Accept-Encoding: gzip", false},
 	{"accept-encoding", "Accept-Encoding: gzip;q=1.001", "Accept-Encoding: gzip", false},
 	{"accept-encoding", "Accept-Encoding: gzip;q=2", "Accept-Encoding: gzip;q=2.0", false},
 	{"accept-encoding", "Accept-Encoding: gzip;q=1.", "Accept-Encoding: gzip", true},
-	{"accept-encoding", "Accept-Encoding: gzip;q=0.1234", "Accept-Encoding: gzip;q=0.123", false},
-	{"accept-encoding", "Accept-Encoding: gzip, x;q=z", "Accept-Encoding: gzip;q=1, x;q=z", false},
+	{"accept-encoding", "Accept-Encoding: gzip;q=0.1234", "Accept-Encoding: gzip;q=0.123",
+	 false},
+	{"accept-encoding", "Accept-Encoding: gzip, x;q=z", "Accept-Encoding: gzip;q=1, x;q=z",
+	 false},
 	{"accept-encoding", "Accept-Encoding: identity", "X: y", false},
 	/* Languages: §12.5.4; order within one weight is kept. */
 	{"accept-language", "Accept-Language: de, en;q=0.5", "Accept-Language: en;q=0.5,DE", true},
 	{"accept-language", "Accept-Language: de-CH,en", "Accept-Language: de-ch, en", true},
 	{"accept-language", "Accept-Language: de, en", "Accept-Language: en, de", false},
-	{"accept-language", "Accept-Language: de, fr;q=0.8, en;q=0.8", "Accept-Language: fr;q=0.8, de, en;q=0.80", true},
-	{"accept-language", "Accept-Language: de, fr;q=0.8, en;q=0.8", "Accept-Language: de, en;q=0.8, fr;q=0.8", false},
+	{"accept-language", "Accept-Language: de, fr;q=0.8, en;q=0.8",
+	 "Accept-Language: fr;q=0.8, de, en;q=0.80", true},
+	{"accept-language", "Accept-Language: de, fr;q=0.8, en;q=0.8",
+	 "Accept-Language: de, en;q=0.8, fr;q=0.8", false},
 	/* Media ranges: §12.5.1 */
 	{"accept", "Accept: text/html, image/png", "Accept: IMAGE/png,Text/HTML", true},
 	{"accept", "Accept: text/html;level=1", "Accept: text/html ; LEVEL=1", true},
@@ -145,12 +154,14 @@ START_TEST(selecting)
 	buf_init(&x, 4096);
 	buf_init(&y, 4096);
 	ck_assert_int_eq(cache_vary_select(view_of(select_rows[_i].names),
-	                                   head_request(&a, "GET", select_rows[_i].a), &x), 0);
+					   head_request(&a, "GET", select_rows[_i].a), &x),
+			 0);
 	ck_assert_int_eq(cache_vary_select(view_of(select_rows[_i].names),
-	                                   head_request(&b, "GET", select_rows[_i].b), &y), 0);
+					   head_request(&b, "GET", select_rows[_i].b), &y),
+			 0);
 	ck_assert_msg(view_eq(buf_view(&x), buf_view(&y)) == select_rows[_i].same,
-	              "\"%s\" and \"%s\" give \"%.*s\" and \"%.*s\"", select_rows[_i].a,
-	              select_rows[_i].b, VFMT(buf_view(&x)), VFMT(buf_view(&y)));
+		      "\"%s\" and \"%s\" give \"%.*s\" and \"%.*s\"", select_rows[_i].a,
+		      select_rows[_i].b, VFMT(buf_view(&x)), VFMT(buf_view(&y)));
 	buf_fini(&x);
 	buf_fini(&y);
 	head_end(&a);
@@ -171,11 +182,13 @@ START_TEST(long_lists)
 	for (unsigned i = 0; i < 200; i++)
 		buf_printf(&lines, "%sc%u", i ? "," : "", i);
 	ck_assert_int_eq(cache_vary_select(V("accept-encoding"),
-	                                   head_request(&a, "GET", buf_cstr(&lines)), &x), 0);
+					   head_request(&a, "GET", buf_cstr(&lines)), &x),
+			 0);
 	ck_assert_uint_gt(x.len, 800);
 	buf_printf(&lines, ",z");
 	ck_assert_int_eq(cache_vary_select(V("accept-encoding"),
-	                                   head_request(&b, "GET", buf_cstr(&lines)), &y), 0);
+					   head_request(&b, "GET", buf_cstr(&lines)), &y),
+			 0);
 	ck_assert(!view_eq(buf_view(&x), buf_view(&y)));
 	buf_reset(&y);
 	ck_assert_int_eq(cache_vary_select(V("accept-encoding"), &a.head, &y), 0);
@@ -189,6 +202,6 @@ START_TEST(long_lists)
 END_TEST
 
 UNIT_MAIN("cache/vary", tcase_add_loop_test(tc, names, 0, ARRAY_LEN(names_rows));
-          tcase_add_test(tc, names_without_room);
-          tcase_add_loop_test(tc, selecting, 0, ARRAY_LEN(select_rows));
-          tcase_add_test(tc, long_lists);)
+	  tcase_add_test(tc, names_without_room);
+	  tcase_add_loop_test(tc, selecting, 0, ARRAY_LEN(select_rows));
+	  tcase_add_test(tc, long_lists);)
