@@ -158,7 +158,8 @@ void reload_switch(struct pool *p)
 	sockets_commit(&p->sockets);
 	p->now = p->next;
 	p->next = NULL;
-	if (p->home)
+	/* Without a size of its own the store keeps the one it took at the start. */
+	if (p->home && p->now->plan->main->size)
 		store_home_set_size(p->home, p->now->plan->main->size);
 	stat_add(&p->block->main.reloads, 1);
 	log_info("reloaded: %u workers, %zu listeners", p->now->plan->workers,
