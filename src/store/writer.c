@@ -263,7 +263,7 @@ static int transact(struct store *s, struct batch *b, bool *again)
 			return 0;
 		}
 		*again = w.st.doomed || (w.st.records && write_excess(&w));
-		if (!write_due(&w) && TAILQ_EMPTY(&b->ops)) {
+		if (!write_due(&w) && TAILQ_EMPTY(&b->ops) && TAILQ_EMPTY(&applied)) {
 			write_abort(&w);
 			return 0;
 		}
