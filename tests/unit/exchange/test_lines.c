@@ -1,6 +1,8 @@
 /* Heads made by room exchange: rewriting, passing on, field look-up. */
 #include "unit.h"
 
+#include <stdio.h>
+
 #include "../../../src/exchange/exchange-private.h"
 
 static const char stored[] = "HTTP/1.1 200 OK\r\n"
