@@ -2,6 +2,10 @@
  * Sockets in: accepting, HTTP/1.1 sessions with their limits and timeouts.
  *
  * Vocabulary: *session* = one client connection; *drain* = finish what runs, begin nothing new.
+ *
+ * A client that has only ended its own side (as `nc` does behind its request) still gets its answers; one
+ * whose connection was reset is gone, and its exchange is told at once. A plain close() looks like the former
+ * until larder writes to it.
  */
 #ifndef LARDER_CLIENT_CLIENT_H
 #define LARDER_CLIENT_CLIENT_H

@@ -141,7 +141,7 @@ static void give_up(struct session *s, enum wait why)
 		s->broken = s->reset = true;
 		return;
 	case WAIT_RATE:
-		if (too_slow(s, &s->rate_in) | too_slow(s, &s->rate_out)) {
+		if (too_slow(s, &s->rate_in) || too_slow(s, &s->rate_out)) {
 			stat_add(&stats->slow, 1);
 			s->broken = s->reset = true;
 		}

@@ -73,15 +73,15 @@ END_TEST
 /* Time that the exchange takes is not the client's. */
 START_TEST(slow_answers_are_not_the_clients_fault)
 {
-	static const char *const requests[] = {
-	        "GET /never HTTP/1.1\r\nHost: h\r\n\r\n",
-	        "POST /hold/1 HTTP/1.1\r\nHost: h\r\nContent-Length: 200\r\n\r\n"
-	        "0123456789012345678901234567890123456789012345678901234567890123456789012345678901"
-	        "234567890123456789"
-	        "0123456789012345678901234567890123456789012345678901234567890123456789012345678901"
-	        "234567890123456789",
-	        "POST /never HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nExpect: "
-	        "100-continue\r\n\r\n",
+	struct {
+		const char *request;
+	} const rows[] = {
+	        {"GET /never HTTP/1.1\r\nHost: h\r\n\r\n"},
+	        {"POST /hold/1 HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n"
+	         "01234567890123456789012345678901234567890123456789"
+	         "01234567890123456789012345678901234567890123456789"},
+	        {"POST /never HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n"
+	         "Expect: 100-continue\r\n\r\n"},
 	};
 	uint64_t until;
 	struct buf got;
@@ -94,7 +94,7 @@ START_TEST(slow_answers_are_not_the_clients_fault)
 	server_start();
 	fd = peer_connect();
 	buf_init(&got, 65536);
-	peer_send(fd, view_of(requests[_i]));
+	peer_send(fd, view_of(rows[_i].request));
 	until = clock_mono_ms() + 200;
 	wait_for(counts().begun == 1);
 	wait_for(counts().ended == 1 || clock_mono_ms() > until);
