@@ -75,7 +75,8 @@ static uint32_t heuristic_lifetime(const struct cache_options *o, const struct c
 	return lifetime > CACHE_DELTA_MAX ? CACHE_DELTA_MAX : (uint32_t)lifetime;
 }
 
-/* RFC 9111 §4.2.1: the first of these that is there. */
+/* RFC 9111 §4.2.1: the first of these that is there. Pragma in a response means nothing (§5.4),
+ * but who writes it does not want to be guessed at. */
 static void set_lifetime(const struct cache_options *o, const struct http_head *res,
                          const struct cache_control *cc, struct cache_meta *m)
 {
@@ -89,7 +90,7 @@ static void set_lifetime(const struct cache_options *o, const struct http_head *
 	} else if (present) {
 		/* §5.3: invalid ones, "0" above all, are in the past. */
 		m->lifetime = expires == HTTP_DATE_NONE ? 0 : cache_since(expires, m->date);
-	} else if ((m->flags & CACHE_F_LAST_MODIFIED) &&
+	} else if ((m->flags & CACHE_F_LAST_MODIFIED) && !(cc->set & CACHE_CC_PRAGMA_NO_CACHE) &&
 	           (heuristic_status(res->status) || (cc->set & CACHE_CC_PUBLIC))) {
 		m->lifetime = heuristic_lifetime(o, m);
 		m->flags |= CACHE_F_HEURISTIC;
