@@ -21,7 +21,8 @@ struct net_loop *net_loop_new(unsigned threads);
 /* Runs until net_loop_stop, or until nothing is left to wait for. */
 void net_loop_run(struct net_loop *l);
 void net_loop_stop(struct net_loop *l);
-/* Closes everything that is left and frees; waits for work on threads and calls its `done`. NULL is fine. */
+/* Closes everything that is left and frees; waits for work on threads and calls its `done`. NULL is
+ * fine. */
 void net_loop_free(struct net_loop *l);
 /* Monotonic milliseconds / wall seconds, read once a tick. */
 uint64_t net_loop_now_ms(const struct net_loop *l);
@@ -34,8 +35,8 @@ struct net_poll;
 typedef void net_poll_fn(void *arg, int events);
 /* Watches nothing until net_poll_set. Does not own the descriptor. NULL: out of memory. */
 struct net_poll *net_poll_new(struct net_loop *l, int fd, net_poll_fn *fn, void *arg);
-/* events 0 stops watching. NET_HUP alone: only whether the connection is gone (reset, or ended both ways; the
- * peer's half-close is not), reported with all bits set. Cheap when nothing changes. */
+/* events 0 stops watching. NET_HUP alone: only whether the connection is gone (reset, or ended both
+ * ways; the peer's half-close is not), reported with all bits set. Cheap when nothing changes. */
 void net_poll_set(struct net_poll *p, int events);
 /* Changes the callback (a connection that is handed over). */
 void net_poll_retarget(struct net_poll *p, net_poll_fn *fn, void *arg);

@@ -32,9 +32,9 @@ struct net_relay_result {
 };
 struct net_relay;
 /* Copies both ways until both sides have ended (half-close is passed on), one broke, or nothing
- * moved for idle_ms. `first` (may be empty) goes to b before anything else. Owns both streams from the call on,
- * closes them at the end and then calls done, never from inside this call. Memory: at most 64 KiB a direction.
- * NULL (streams closed, done not called): out of memory or descriptors. */
+ * moved for idle_ms. `first` (may be empty) goes to b before anything else. Owns both streams from
+ * the call on, closes them at the end and then calls done, never from inside this call. Memory: at
+ * most 64 KiB a direction. NULL (streams closed, done not called): out of memory or descriptors. */
 struct net_relay *net_relay_new(struct net_loop *l, struct net_stream a, struct net_stream b,
                                 struct view first, uint64_t idle_ms,
                                 void (*done)(void *arg, const struct net_relay_result *r), void *arg);
@@ -43,17 +43,18 @@ void net_relay_abort(struct net_relay *r);
 /* Bytes so far. */
 void net_relay_bytes(const struct net_relay *r, uint64_t *a_to_b, uint64_t *b_to_a);
 
-/* ---- Connecting: resolves on the thread pool (at most 16 names at once, others queue), then happy eyeballs
- * (RFC 8305: 250 ms between attempts, families interleaved) ---- */
+/* ---- Connecting: resolves on the thread pool (at most 16 names at once and three quarters of the
+ * threads, others queue), then happy eyeballs (RFC 8305: 250 ms between attempts, families
+ * interleaved, at most 16 addresses) ---- */
 struct net_connect;
 struct net_connect_result {
 	int err; /* 0, LARDER_ERESOLVE, LARDER_ECONNECT, LARDER_ETIMEOUT, LARDER_EREFUSED */
 	int fd;  /* connected, non-blocking, the callee's */
 	struct addr addr;
 };
-/* `allow` judges each resolved address before it is tried: 0, or negative to skip it; when all were
- * skipped err is the last answer of allow. `host` is a name or address (brackets allowed). done is never called
- * from inside. The connect is gone when done is called. NULL: out of memory. */
+/* `allow` (may be NULL) judges each resolved address before it is tried: 0, or negative to skip it;
+ * when all were skipped err is the last answer of allow. `host` is a name or address (brackets
+ * allowed). done is never called from inside; the connect is gone when it is. NULL: out of memory. */
 struct net_connect *net_connect_new(struct net_loop *l, struct view host, uint16_t port,
                                     uint64_t timeout_ms, int (*allow)(void *arg, const struct addr *a),
                                     void (*done)(void *arg, const struct net_connect_result *r),

@@ -111,7 +111,8 @@ static bool give(struct session *s)
 	s->depth--;
 	b->sent.received += n;
 	b->given = view_from(b->given, n);
-	if (b->given.len)
+	/* One that takes nothing and does not say why must not be asked for ever. */
+	if (b->given.len && !n)
 		b->hold = true;
 	return !b->given.len;
 }
@@ -121,7 +122,9 @@ void body_feed(struct session *s)
 	struct busy *b = s->busy;
 
 	while (!b->body_over && !b->hold && !b->ended && !b->aborted && !s->broken) {
-		if (!give(s) || b->ended || b->aborted)
+		if (!give(s))
+			continue;
+		if (b->ended || b->aborted)
 			return;
 		if (b->body_done) {
 			b->body_over = true;

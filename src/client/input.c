@@ -190,6 +190,11 @@ bool input_head(struct session *s)
 			s->state = SESSION_GONE;
 		return s->eof;
 	}
+	if (s->turn >= TURN_MAX) {
+		/* Pipelined requests for large answers: others first. */
+		net_task_post(s->client->loop, &s->task);
+		return false;
+	}
 	note_arrival(s);
 	n = http_parse_request(&b->head, &b->scan,
 	                       view_make(b->in.data + b->in.at, span_left(&b->in)),

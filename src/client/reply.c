@@ -142,7 +142,8 @@ static bool has_room(struct session *s)
 	if (!s->blocked && s->turn < TURN_MAX)
 		return true;
 	b->wants_room = true;
-	/* Also when it is blocked: outside its turn nobody else sees to it that the socket is watched. */
+	/* Also when it is blocked: outside its turn nobody else sees to it that the socket is
+	 * watched. */
 	session_soon(s);
 	return false;
 }

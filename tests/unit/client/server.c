@@ -110,7 +110,7 @@ void server_drained(void)
 	wait_for(__atomic_load_n(&drained, __ATOMIC_ACQUIRE));
 }
 
-int peer_connect(void)
+int peer_socket(void)
 {
 	struct timeval limit = {.tv_sec = 20};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -120,7 +120,19 @@ int peer_connect(void)
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 	if (peer_rcvbuf)
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &peer_rcvbuf, sizeof(peer_rcvbuf));
+	return fd;
+}
+
+void peer_join(int fd)
+{
 	ck_assert_int_eq(connect(fd, &address.sa, address.len), 0);
+}
+
+int peer_connect(void)
+{
+	int fd = peer_socket();
+
+	peer_join(fd);
 	return fd;
 }
 

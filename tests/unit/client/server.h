@@ -19,6 +19,9 @@ void server_drain(void);
 void server_drained(void);
 
 int peer_connect(void);
+/* The same in two steps. */
+int peer_socket(void);
+void peer_join(int fd);
 void peer_send(int fd, struct view data);
 /* Reads until the end of the connection; *reset: it was not ended in order. Bounded by 20 s. */
 void peer_read_all(int fd, struct buf *out, bool *reset);

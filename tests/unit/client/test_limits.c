@@ -3,6 +3,7 @@
 
 #include <netinet/in.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -235,6 +236,34 @@ START_TEST(more_connections_than_allowed)
 }
 END_TEST
 
+START_TEST(without_descriptors_clients_wait)
+{
+	struct rlimit was, none;
+	struct buf got;
+	int fd;
+
+	server_start();
+	buf_init(&got, 65536);
+	fd = peer_socket();
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &was), 0);
+	none = was;
+	none.rlim_cur = (rlim_t)fd + 1;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	peer_join(fd);
+	peer_send(fd, V("GET /hit/1 HTTP/1.0\r\nHost: h\r\n\r\n"));
+	wait_for(stat_get(&stats.accept_errors) >= 2);
+	ck_assert_uint_eq(stats.accepted, 0);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &was), 0);
+	peer_read_all(fd, &got, NULL);
+	expect_status(&got, "HTTP/1.1 200 ");
+	/* It waited between the attempts. */
+	ck_assert_uint_lt(stats.accept_errors, 100);
+	close(fd);
+	buf_fini(&got);
+	server_stop();
+}
+END_TEST
+
 START_TEST(connections_have_a_number_of_requests)
 {
 	struct buf got;
@@ -394,6 +423,7 @@ UNIT_MAIN("client/limits", tcase_add_checked_fixture(tc, options_default, NULL);
           tcase_add_loop_test(tc, clients_below_the_rate_are_cut_off, 0, 2);
           tcase_add_loop_test(tc, clients_that_go_away_are_noticed, 0, 5);
           tcase_add_loop_test(tc, more_connections_than_allowed, 0, 2);
+          tcase_add_test(tc, without_descriptors_clients_wait);
           tcase_add_test(tc, connections_have_a_number_of_requests);
           tcase_add_loop_test(tc, early_answers_reach_clients_that_still_send, 0, 2);
           tcase_add_test(tc, drains_finish_what_runs); tcase_add_test(tc, drains_of_nobody_end);

@@ -173,6 +173,30 @@ START_TEST(a_silent_peer_times_out)
 }
 END_TEST
 
+/* RFC 8305 §5: the next address begins after a while, though the first has not failed. */
+START_TEST(a_silent_address_does_not_hold_up_the_next)
+{
+	int four, six, more[8];
+	uint16_t port = listener("127.0.0.1", 0, &four);
+	struct addr a;
+
+	ck_assert_int_eq(addr_parse_ip(V("::1"), port, &a), 0);
+	six = net_listen(&a, 0, false);
+	for (int i = 0; i < 8; i++) {
+		more[i] = socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		if (six >= 0 && connect(more[i], &a.sa, a.len))
+			ck_assert_int_eq(errno, EINPROGRESS);
+	}
+	ck_assert_int_eq(try("localhost", port, 20000), 0);
+	ck_assert_int_eq(result.addr.sa.sa_family, AF_INET);
+	for (int i = 0; i < 8; i++)
+		close(more[i]);
+	if (six >= 0)
+		close(six);
+	close(four);
+}
+END_TEST
+
 START_TEST(cancelled_connects_stay_silent)
 {
 	struct net_connect *c[40];
@@ -221,5 +245,6 @@ UNIT_MAIN("net/connect", tcase_add_checked_fixture(tc, setup, teardown);
           tcase_add_test(tc, addresses_are_judged_before_they_are_tried);
           tcase_add_test(tc, names_that_do_not_resolve);
           tcase_add_test(tc, a_silent_peer_times_out);
+          tcase_add_test(tc, a_silent_address_does_not_hold_up_the_next);
           tcase_add_test(tc, cancelled_connects_stay_silent);
           tcase_add_test(tc, more_names_than_threads_take_turns);)
