@@ -380,6 +380,7 @@ static int curl_wants_timer(CURLM *multi, long ms, void *arg)
 static void unpause(struct origin_transfer *t)
 {
 	struct origin *o = t->origin;
+	CURLcode code;
 
 	if (t->recv_paused && t->recv_wanted) {
 		t->recv_paused = false;
@@ -392,9 +393,12 @@ static void unpause(struct origin_transfer *t)
 	}
 	t->recv_wanted = t->send_wanted = false;
 	o->depth++;
-	curl_easy_pause(t->easy, (t->recv_paused ? CURLPAUSE_RECV : 0) |
-	                                 (t->send_paused ? CURLPAUSE_SEND : 0));
+	code = curl_easy_pause(t->easy, (t->recv_paused ? CURLPAUSE_RECV : 0) |
+	                                        (t->send_paused ? CURLPAUSE_SEND : 0));
 	o->depth--;
+	/* Its callbacks may have refused what was held back: then nobody else ends the transfer. */
+	if (code != CURLE_OK)
+		ended(t, code);
 }
 
 static void launch(struct origin_transfer *t)
