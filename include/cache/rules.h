@@ -58,7 +58,7 @@ struct cache_meta {
 	uint32_t stale_while_revalidate, stale_if_error; /* seconds or CACHE_DELTA_NONE */
 	uint32_t flags;
 	uint16_t status;
-	uint16_t reserved;
+	uint16_t keep; /* hours past the lifetime that it is worth keeping */
 };
 
 /* May this response to this request be stored (RFC 9111 §3)? Returns CACHE_STORE_OK with *meta
@@ -79,6 +79,10 @@ int cache_head_write(const struct http_head *res, const struct cache_control *cc
 uint32_t cache_age(const struct cache_meta *meta, int64_t now);
 /* lifetime − age: what Cache-Status calls ttl; negative when stale. */
 int64_t cache_ttl(const struct cache_meta *meta, int64_t now);
+
+/* Is the stored response still of use at `now`: fresh, or stale for no longer than the option keep_stale
+ * allowed at storing and in a way that it can be validated or served? Eviction prefers what is not. */
+bool cache_worth_keeping(const struct cache_meta *meta, int64_t now);
 
 enum cache_use {
 	CACHE_SERVE,      /* as it is */

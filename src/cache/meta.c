@@ -114,6 +114,13 @@ static void set_validators(const struct http_head *res, struct cache_meta *m)
 		m->flags |= CACHE_F_LAST_MODIFIED_STRONG;
 }
 
+static uint16_t keep_hours(const struct cache_options *o)
+{
+	uint64_t hours = o->keep_stale / 3600000 + (o->keep_stale % 3600000 != 0);
+
+	return hours > UINT16_MAX ? UINT16_MAX : (uint16_t)hours;
+}
+
 void cache_meta_fill(const struct cache_options *o, const struct http_head *res,
                      const struct cache_control *cc, int64_t request_time, int64_t response_time,
                      struct cache_meta *m)
@@ -128,6 +135,7 @@ void cache_meta_fill(const struct cache_options *o, const struct http_head *res,
 	m->date = date == HTTP_DATE_NONE ? response_time : date;
 	m->age = age_value(res);
 	m->status = res->status;
+	m->keep = keep_hours(o);
 	m->stale_while_revalidate = cc->stale_while_revalidate;
 	m->stale_if_error = cc->stale_if_error;
 	if (date != HTTP_DATE_NONE)

@@ -127,6 +127,25 @@ bool cache_stale_on_error(const struct cache_options *o, const struct cache_cont
 	return -ttl <= allowed && allowed > 0;
 }
 
+bool cache_worth_keeping(const struct cache_meta *meta, int64_t now)
+{
+	int64_t stale = -cache_ttl(meta, now), allowed = 0;
+
+	if (stale < 0)
+		return true;
+	if (stale > (int64_t)meta->keep * 3600)
+		return false;
+	if (meta->flags & (CACHE_F_ETAG | CACHE_F_LAST_MODIFIED))
+		return true;
+	if (never_stale(meta))
+		return false;
+	if (meta->stale_while_revalidate != CACHE_DELTA_NONE)
+		allowed = meta->stale_while_revalidate;
+	if (meta->stale_if_error != CACHE_DELTA_NONE && meta->stale_if_error > allowed)
+		allowed = meta->stale_if_error;
+	return stale <= allowed && allowed > 0;
+}
+
 bool cache_invalidates(enum http_method method, uint16_t status)
 {
 	/* Methods of unknown safety count as unsafe; non-error is 2xx and 3xx. */

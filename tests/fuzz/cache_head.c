@@ -28,7 +28,7 @@ static bool parse(struct http_head *h, struct http_field *fields, struct view li
 
 static void meta_holds(const struct cache_meta *m)
 {
-	check(m->lifetime <= CACHE_DELTA_MAX && m->age <= CACHE_DELTA_MAX && m->reserved == 0);
+	check(m->lifetime <= CACHE_DELTA_MAX && m->age <= CACHE_DELTA_MAX);
 	check(cache_age(m, NOW) <= CACHE_DELTA_MAX);
 	check(cache_age(m, NOW + 10) >= cache_age(m, NOW));
 	check((m->flags & CACHE_F_LAST_MODIFIED) == 0 || m->last_modified != HTTP_DATE_NONE);

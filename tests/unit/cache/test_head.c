@@ -330,7 +330,7 @@ START_TEST(freshen)
 	ck_assert_uint_eq(meta.lifetime, freshen_rows[_i].lifetime);
 	ck_assert_uint_eq(cache_age(&meta, NOW), freshen_rows[_i].age);
 	ck_assert_uint_eq(meta.flags & CACHE_F_NO_CACHE, freshen_rows[_i].flags);
-	ck_assert_uint_eq(meta.reserved, 0);
+	ck_assert_uint_eq(meta.keep, 720);
 	head_end(&req);
 	head_end(&stored);
 	head_end(&res304);

@@ -115,6 +115,22 @@ START_TEST(heuristic_options)
 }
 END_TEST
 
+static const struct {
+	uint64_t ms;
+	unsigned hours;
+} keep_rows[] = {
+	{0, 0}, {1, 1}, {3600000, 1}, {3600001, 2}, {2592000000, 720}, {UINT64_MAX, 65535},
+};
+
+START_TEST(keep_stale)
+{
+	struct cache_options o = head_options();
+
+	o.keep_stale = keep_rows[_i].ms;
+	ck_assert_uint_eq(meta_of(&o, 200, DATE, NOW, NOW).keep, keep_rows[_i].hours);
+}
+END_TEST
+
 /* ---- Flags ---- */
 
 static const struct {
@@ -259,6 +275,7 @@ END_TEST
 
 UNIT_MAIN("cache/meta", tcase_add_loop_test(tc, lifetime, 0, ARRAY_LEN(life_rows));
 	  tcase_add_test(tc, heuristic_options);
+	  tcase_add_loop_test(tc, keep_stale, 0, ARRAY_LEN(keep_rows));
 	  tcase_add_loop_test(tc, flags, 0, ARRAY_LEN(flag_rows));
 	  tcase_add_loop_test(tc, age, 0, ARRAY_LEN(age_rows)); tcase_add_test(tc, any_meta);
 	  tcase_add_test(tc, reasons);)

@@ -254,6 +254,41 @@ START_TEST(on_error)
 }
 END_TEST
 
+/* Kept for an hour past the lifetime of 100. */
+static const struct {
+	uint32_t age, flags, swr, sie;
+	bool worth;
+} keep_rows[] = {
+	{99, 0, NONE, NONE, true},
+	{99, NC | MR, NONE, NONE, true},
+	{100, 0, NONE, NONE, false},
+	{100, CACHE_F_ETAG, NONE, NONE, true},
+	{3700, CACHE_F_ETAG, NONE, NONE, true},
+	{3701, CACHE_F_ETAG, NONE, NONE, false},
+	{3700, CACHE_F_LAST_MODIFIED | NC | MR, NONE, NONE, true},
+	{3701, CACHE_F_LAST_MODIFIED | NC | MR, NONE, NONE, false},
+	{110, 0, 10, NONE, true},
+	{111, 0, 10, NONE, false},
+	{111, 0, 10, 11, true},
+	{112, 0, 10, 11, false},
+	{100, 0, 0, 0, false},
+	{3700, 0, NONE, 9999, true},
+	{3701, 0, NONE, 9999, false},
+	{110, MR, 10, 10, false},
+	{110, NC, 10, 10, false},
+	{CACHE_DELTA_MAX, CACHE_F_ETAG, CACHE_DELTA_MAX, CACHE_DELTA_MAX, false},
+};
+
+START_TEST(worth_keeping)
+{
+	struct cache_meta m = stored(keep_rows[_i].age, keep_rows[_i].flags, keep_rows[_i].swr,
+				     keep_rows[_i].sie);
+
+	m.keep = 1;
+	ck_assert_int_eq(cache_worth_keeping(&m, NOW), keep_rows[_i].worth);
+}
+END_TEST
+
 static const struct {
 	const char *method;
 	unsigned status;
@@ -283,4 +318,5 @@ END_TEST
 UNIT_MAIN("cache/reuse", tcase_add_loop_test(tc, reuse, 0, ARRAY_LEN(rows));
 	  tcase_add_test(tc, other_methods); tcase_add_test(tc, deaf_to_requests);
 	  tcase_add_loop_test(tc, on_error, 0, ARRAY_LEN(error_rows));
+	  tcase_add_loop_test(tc, worth_keeping, 0, ARRAY_LEN(keep_rows));
 	  tcase_add_loop_test(tc, invalidates, 0, ARRAY_LEN(invalid_rows));)

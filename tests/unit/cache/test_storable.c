@@ -210,7 +210,7 @@ START_TEST(storable)
 		      cache_reason_token(store_rows[_i].verdict));
 	ck_assert_uint_eq(meta.status, store_rows[_i].status);
 	ck_assert_int_eq(meta.response_time, NOW);
-	ck_assert_uint_eq(meta.reserved, 0);
+	ck_assert_uint_eq(meta.keep, 720);
 	head_end(&req);
 	head_end(&res);
 }
