@@ -1,5 +1,19 @@
 #include "exchange-private.h"
 
+static void add_param(struct buf *b, const char *name, const char *value)
+{
+	BUF_ADD_LIT(b, "; ");
+	buf_addv(b, view_of(name));
+	buf_addv(b, view_of(value));
+}
+
+static void add_number(struct buf *b, const char *name, int64_t n)
+{
+	add_param(b, name, n < 0 ? "-" : "");
+	buf_addu(b, n < 0 ? 0 - (uint64_t)n : (uint64_t)n);
+}
+
+/* On every hit: no printf here. */
 static void add_cache_status(struct exchange *x, const struct cache_status *cs)
 {
 	struct buf *b = &x->lines;
@@ -9,17 +23,17 @@ static void add_cache_status(struct exchange *x, const struct cache_status *cs)
 	if (cs->hit)
 		BUF_ADD_LIT(b, "; hit");
 	if (cs->fwd)
-		buf_printf(b, "; fwd=%s", cs->fwd);
+		add_param(b, "fwd=", cs->fwd);
 	if (cs->fwd_status)
-		buf_printf(b, "; fwd-status=%u", cs->fwd_status);
+		add_number(b, "fwd-status=", cs->fwd_status);
 	if (cs->has_ttl)
-		buf_printf(b, "; ttl=%lld", (long long)cs->ttl);
+		add_number(b, "ttl=", cs->ttl);
 	if (cs->stored)
 		BUF_ADD_LIT(b, "; stored");
 	if (cs->collapsed)
 		BUF_ADD_LIT(b, "; collapsed");
 	if (cs->detail)
-		buf_printf(b, "; detail=%s", cs->detail);
+		add_param(b, "detail=", cs->detail);
 	BUF_ADD_LIT(b, "\r\n");
 }
 
