@@ -89,7 +89,8 @@ static const struct {
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
-/* UTF-8 as roff's own escape, backslashes doubled up, and a line's leading control character disarmed. */
+/* UTF-8 as roff's own escape, backslashes doubled up, and a line's leading control character
+ * disarmed. */
 static const char *put_char(const char *p)
 {
 	unsigned char c = (unsigned char)*p;
@@ -140,8 +141,8 @@ static bool ends_sentence(const char *p)
 	return p[-1] == '.' && p[0] == ' ' && p[1] >= 'A' && p[1] <= 'Z';
 }
 
-/* Text in lines of WIDTH at most. `tables`: it comes from a table, so that roff's characters are to be escaped and sentences
- * to be parted; a template's lines are so already. */
+/* Text in lines of WIDTH at most. `tables`: it comes from a table, so that roff's characters are to
+ * be escaped and sentences to be parted; a template's lines are so already. */
 static void put_text(const char *text, bool tables)
 {
 	size_t column = 0;
@@ -175,9 +176,10 @@ static void put_text(const char *text, bool tables)
 static const char *value_word(const char *type)
 {
 	static const struct named words[] = {
-		{"BOOL", "yes | no", NULL},      {"INT", "number", NULL},   {"SIZE", "size", NULL},
-		{"DURATION", "time", NULL},      {"PERCENT", "percentage", NULL}, {"STRING", "string", NULL},
-		{"LIST", "list", NULL},
+	        {"BOOL", "yes | no", NULL},      {"INT", "number", NULL},
+	        {"SIZE", "size", NULL},          {"DURATION", "time", NULL},
+	        {"PERCENT", "percentage", NULL}, {"STRING", "string", NULL},
+	        {"LIST", "list", NULL},
 	};
 
 	for (size_t i = 0; i < COUNT(words); i++) {

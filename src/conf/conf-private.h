@@ -1,6 +1,7 @@
 /*
- * Inside of room conf. A *setting* is what somebody wrote for an option, still as text; settings stand in
- * arrays parallel to the flat list of all tables' rows: one for the globals, one for each listener.
+ * Inside of room conf. A *setting* is what somebody wrote for an option, still as text; settings
+ * stand in arrays parallel to the flat list of all tables' rows: one for the globals, one for each
+ * listener.
  */
 #ifndef LARDER_CONF_PRIVATE_H
 #define LARDER_CONF_PRIVATE_H
@@ -49,7 +50,8 @@ struct conf {
 char *conf_text(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* The slot of a name, or nslots. */
 size_t conf_slot_find(const struct conf *c, const char *name);
-/* " (did you mean X?)" or "", on the heap, or NULL; `listener`: among the options of a listener's block. */
+/* " (did you mean X?)" or "", on the heap, or NULL; `listener`: among the options of a listener's
+ * block. */
 char *conf_closest(const struct conf *c, const char *name, bool listener);
 /* Takes copies of the items over into a setting. 0, ENOMEM, ELIMIT. */
 int conf_setting_put(struct conf_setting *s, enum conf_from from, const char *where,
@@ -58,8 +60,9 @@ int conf_setting_put(struct conf_setting *s, enum conf_from from, const char *wh
 struct conf_block *conf_block_new(struct conf *c, const char *address, const char *where);
 struct conf_block *conf_block_find(const struct conf *c, const char *address);
 
-/* scan.c: makes a file's bytes fit for libconfuse: blanks comments (it miscounts their lines), quotes bare words,
- * refuses what it would silently accept. 0, EINVAL with *line and *why, ENOMEM, ELIMIT. */
+/* scan.c: makes a file's bytes fit for libconfuse: blanks comments (it miscounts their lines),
+ * quotes bare words, refuses what it would silently accept. 0, EINVAL with *line and *why, ENOMEM,
+ * ELIMIT. */
 int conf_scan(struct view text, struct buf *out, int *line, char **why);
 
 /* value.c */
@@ -70,7 +73,8 @@ void conf_value_fill(const struct option_row *row, const struct conf_setting *s,
 /* The setting as it stands in a file. */
 void conf_value_print(const struct option_row *row, const struct conf_setting *s, struct buf *out);
 void conf_string_print(const char *s, struct buf *out);
-/* Splits at commas and blanks into at most CONF_LIST_MAX pieces. *items: to be freed with each of them. */
+/* Splits at commas and blanks into at most CONF_LIST_MAX pieces. *items: to be freed with each of
+ * them. */
 int conf_list_split(const char *text, char ***items, size_t *n);
 void conf_list_free(char **items, size_t n);
 

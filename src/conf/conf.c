@@ -6,7 +6,7 @@
 #include "base/check.h"
 #include "base/error.h"
 
-#define CONF_MAGIC 0xc0f19a7eU
+#define CONF_MAGIC   0xc0f19a7eU
 #define NAME_MAX_LEN 64
 
 char *conf_text(const char *fmt, ...)
@@ -254,9 +254,11 @@ int conf_set(struct conf *c, const char *assignment, char **why)
 		free(inner);
 	}
 	if (!err && c->slots[slot].row->type == OPTION_LIST)
-		err = conf_setting_put(&c->globals[slot], CONF_FROM_ARGUMENT, "-o", (const char *const *)items, n);
+		err = conf_setting_put(&c->globals[slot], CONF_FROM_ARGUMENT, "-o",
+		                       (const char *const *)items, n);
 	else if (!err)
-		err = conf_setting_put(&c->globals[slot], CONF_FROM_ARGUMENT, "-o", (const char *const *)&text, 1);
+		err = conf_setting_put(&c->globals[slot], CONF_FROM_ARGUMENT, "-o",
+		                       (const char *const *)&text, 1);
 	conf_list_free(items, n);
 	free(text);
 	return err;
@@ -283,12 +285,12 @@ struct conf_block *conf_block_new(struct conf *c, const char *address, const cha
 	c->blocks = more;
 	b = &more[c->nblocks];
 	*b = (struct conf_block){
-		.address = view_dup(view_of(address)),
-		.kind = view_dup(V("")),
-		.origin = view_dup(V("")),
-		.where = view_dup(view_of(where)),
-		.settings = calloc(c->nslots + 1, sizeof(*b->settings)),
-		.options = calloc(c->ntables + 1, sizeof(*b->options)),
+	        .address = view_dup(view_of(address)),
+	        .kind = view_dup(V("")),
+	        .origin = view_dup(V("")),
+	        .where = view_dup(view_of(where)),
+	        .settings = calloc(c->nslots + 1, sizeof(*b->settings)),
+	        .options = calloc(c->ntables + 1, sizeof(*b->options)),
 	};
 	if (!b->address || !b->kind || !b->origin || !b->where || !b->settings || !b->options) {
 		block_fini(c, b);
@@ -306,12 +308,14 @@ static int listener_put(struct conf *c, struct view kind, struct view address, s
 	int err = LARDER_EINVAL;
 
 	if (old) {
-		*why = conf_text("-l %s: there is a listener on this address already (%s)", text, old->where);
+		*why = conf_text("-l %s: there is a listener on this address already (%s)", text,
+		                 old->where);
 		goto out;
 	}
 	b = name && where ? conf_block_new(c, name, where) : NULL;
 	if (!b) {
-		*why = conf_text("-l %s: too many listeners (at most %d)", text, CONF_LISTENERS_MAX);
+		*why = conf_text("-l %s: too many listeners (at most %d)", text,
+		                 CONF_LISTENERS_MAX);
 		err = LARDER_ELIMIT;
 		goto out;
 	}
@@ -334,13 +338,15 @@ int conf_add_listener(struct conf *c, const char *text, char **why)
 	*why = NULL;
 	address = view_cut(rest, ',', &origin);
 	if (!kind.len || !address.len || (origin.ptr && !origin.len)) {
-		*why = conf_text("-l %s: must be KIND=ADDR:PORT or KIND=ADDR:PORT,ORIGIN-URL", text);
+		*why = conf_text("-l %s: must be KIND=ADDR:PORT or KIND=ADDR:PORT,ORIGIN-URL",
+		                 text);
 		return LARDER_EINVAL;
 	}
 	return listener_put(c, kind, address, origin, text, why);
 }
 
-static const struct conf_setting *effective(const struct conf *c, const struct conf_block *b, size_t i)
+static const struct conf_setting *effective(const struct conf *c, const struct conf_block *b,
+                                            size_t i)
 {
 	if (b && b->settings[i].from != CONF_UNSET)
 		return &b->settings[i];
@@ -361,7 +367,8 @@ static int fill(const struct conf *c, const struct conf_block *b, void **options
 	}
 	for (size_t i = 0; i < c->nslots; i++) {
 		if (options[c->slots[i].table])
-			conf_value_fill(c->slots[i].row, effective(c, b, i), options[c->slots[i].table]);
+			conf_value_fill(c->slots[i].row, effective(c, b, i),
+			                options[c->slots[i].table]);
 	}
 	return 0;
 }
@@ -374,7 +381,8 @@ int conf_finish(struct conf *c, char **why)
 	*why = NULL;
 	for (size_t i = 0; i < c->nblocks; i++) {
 		if (!c->blocks[i].kind[0]) {
-			*why = conf_text("%s: listen \"%s\" has no kind; write kind = forward or kind = reverse",
+			*why = conf_text("%s: listen \"%s\" has no kind; write kind = forward or "
+			                 "kind = reverse",
 			                 c->blocks[i].where, c->blocks[i].address);
 			return LARDER_EINVAL;
 		}
@@ -389,7 +397,8 @@ static size_t table_find(const struct conf *c, const char *room, enum option_sco
 {
 	size_t t = 0;
 
-	while (t < c->ntables && (c->tables[t].scope != scope || strcmp(c->tables[t].room, room) != 0))
+	while (t < c->ntables &&
+	       (c->tables[t].scope != scope || strcmp(c->tables[t].room, room) != 0))
 		t++;
 	return t;
 }

@@ -78,8 +78,9 @@ int conf_print(const struct conf *c, struct buf *out)
 		print_comment(view_of(slot->row->text), out);
 		print_facts(slot, &c->defaults[i], listener, out);
 		buf_printf(out, "%s = ", slot->row->name);
-		conf_value_print(slot->row,
-		                 c->globals[i].from != CONF_UNSET ? &c->globals[i] : &c->defaults[i], out);
+		conf_value_print(
+		        slot->row,
+		        c->globals[i].from != CONF_UNSET ? &c->globals[i] : &c->defaults[i], out);
 		buf_addc(out, '\n');
 	}
 	for (size_t i = 0; i < c->nblocks; i++)

@@ -10,7 +10,8 @@
 #include "base/check.h"
 #include "base/error.h"
 
-/* One reading of one file. libconfuse hands nothing of ours to its callbacks, so they find it here. */
+/* One reading of one file. libconfuse hands nothing of ours to its callbacks, so they find it here.
+ */
 struct reading {
 	struct conf *c;
 	const char *path;
@@ -28,7 +29,8 @@ static void fail(struct reading *r, int line, int err, char *text)
 		r->err = err;
 		if (r->lines && line > r->lines)
 			line = r->lines;
-		*r->why = line ? conf_text("%s:%d: %s", r->path, line, text ? text : larder_strerror(err))
+		*r->why = line ? conf_text("%s:%d: %s", r->path, line,
+		                           text ? text : larder_strerror(err))
 		               : conf_text("%s: %s", r->path, text ? text : larder_strerror(err));
 	}
 	free(text);
@@ -47,9 +49,11 @@ static char *unknown_option(const struct reading *r, cfg_t *cfg, const char *tex
 	if (!key)
 		return NULL;
 	if (strcmp(key, "include") == 0) {
-		out = conf_text("include is not understood: one file holds the whole configuration");
+		out = conf_text(
+		        "include is not understood: one file holds the whole configuration");
 	} else if (listener && conf_slot_find(r->c, key) < r->c->nslots) {
-		out = conf_text("%s stands outside of listen blocks: it is one for the whole daemon", key);
+		out = conf_text(
+		        "%s stands outside of listen blocks: it is one for the whole daemon", key);
 	} else {
 		closest = conf_closest(r->c, key, listener);
 		out = conf_text("no such option: %s%s", key, closest ? closest : "");
@@ -66,13 +70,13 @@ static char *advise(const char *text)
 		struct view begins;
 		const char *advice;
 	} rows[] = {
-		{V("unexpected token"),
-	         "write NAME = VALUE, or NAME = { VALUE, VALUE } for a list; a value with blanks or any of = , { } "
-	         "( ) # goes in quotes"},
-		{V("missing equal sign"), "write NAME = VALUE"},
-		{V("missing title"), "write listen \"ADDRESS:PORT\" { ... }"},
-		{V("found duplicate title"), "there is a listen block for this address already"},
-		{V("premature end of file"), "the last option has no value"},
+	        {V("unexpected token"), "write NAME = VALUE, or NAME = { VALUE, VALUE } for a "
+	                                "list; a value with blanks or any of = , { } "
+	                                "( ) # goes in quotes"},
+	        {V("missing equal sign"), "write NAME = VALUE"},
+	        {V("missing title"), "write listen \"ADDRESS:PORT\" { ... }"},
+	        {V("found duplicate title"), "there is a listen block for this address already"},
+	        {V("premature end of file"), "the last option has no value"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -81,6 +85,8 @@ static char *advise(const char *text)
 	}
 	return conf_text("%s", text);
 }
+
+static void on_error(cfg_t *cfg, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 
 static void on_error(cfg_t *cfg, const char *fmt, va_list ap)
 {
@@ -147,7 +153,8 @@ static int put_values(struct reading *r, cfg_t *cfg, cfg_opt_t *opt, struct conf
 	int err;
 
 	if (n > CONF_LIST_MAX) {
-		fail(r, cfg->line, LARDER_ELIMIT, conf_text("%s: more than %d items", opt->name, CONF_LIST_MAX));
+		fail(r, cfg->line, LARDER_ELIMIT,
+		     conf_text("%s: more than %d items", opt->name, CONF_LIST_MAX));
 		return -1;
 	}
 	for (size_t i = 0; i < n; i++)
@@ -176,7 +183,8 @@ static int on_value(cfg_t *cfg, cfg_opt_t *opt)
 		if (!b)
 			return -1;
 	}
-	if (n && conf_value_check(r->c->slots[slot].row, cfg_opt_getnstr(opt, (unsigned)n - 1), &why)) {
+	if (n &&
+	    conf_value_check(r->c->slots[slot].row, cfg_opt_getnstr(opt, (unsigned)n - 1), &why)) {
 		fail(r, cfg->line, LARDER_EINVAL, why);
 		return -1;
 	}
@@ -204,7 +212,8 @@ static int take_empty(struct reading *r, cfg_t *cfg, bool listener)
 		    (listener && r->c->tables[slot->table].scope != OPTION_LISTENER))
 			continue;
 		opt = cfg_getopt(cfg, slot->row->name);
-		if (opt && (opt->flags & CFGF_MODIFIED) && cfg_opt_size(opt) == 0 && on_value(cfg, opt))
+		if (opt && (opt->flags & CFGF_MODIFIED) && cfg_opt_size(opt) == 0 &&
+		    on_value(cfg, opt))
 			return -1;
 	}
 	return 0;
@@ -249,7 +258,8 @@ static int make_options(struct reading *r)
 			row_option(&r->block[nblock++], slot->row->name, list);
 	}
 	r->block[nblock] = (cfg_opt_t)CFG_END();
-	r->root[nroot] = (cfg_opt_t)CFG_SEC("listen", r->block, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
+	r->root[nroot] = (cfg_opt_t)CFG_SEC("listen", r->block,
+	                                    CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
 	r->root[nroot++].validcb = on_block;
 	r->root[nroot] = (cfg_opt_t)CFG_END();
 	return 0;
@@ -310,7 +320,8 @@ static int read_all(int fd, struct buf *out)
 	}
 }
 
-/* The file's bytes; only files and pipes, for opening or reading other things may hang or surprise. */
+/* The file's bytes; only files and pipes, for opening or reading other things may hang or surprise.
+ */
 static int load(struct reading *r, struct buf *out)
 {
 	int fd = open(r->path, O_RDONLY | O_CLOEXEC | O_NOCTTY), err;
@@ -325,7 +336,8 @@ static int load(struct reading *r, struct buf *out)
 	} else {
 		err = read_all(fd, out);
 		if (err == LARDER_ELIMIT)
-			fail(r, 0, err, conf_text("is too large: at most %zu KiB", CONF_FILE_MAX >> 10));
+			fail(r, 0, err,
+			     conf_text("is too large: at most %zu KiB", CONF_FILE_MAX >> 10));
 		else if (err)
 			fail(r, 0, err, conf_text("cannot be read: %s", larder_strerror(err)));
 	}
@@ -338,7 +350,8 @@ static int count_lines(struct view v)
 {
 	int n = 1;
 
-	for (size_t at; (at = view_find(v, '\n')) < v.len && at + 1 < v.len; v = view_from(v, at + 1))
+	for (size_t at; (at = view_find(v, '\n')) < v.len && at + 1 < v.len;
+	     v = view_from(v, at + 1))
 		n++;
 	return n;
 }

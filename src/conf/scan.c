@@ -34,15 +34,15 @@ static bool ends_word(const struct scan *s)
 
 	if (c == '+')
 		return s->p + 1 < s->end && s->p[1] == '=';
-	return is_blank(c) || c == '"' || c == '\'' || c == '{' || c == '}' || c == '(' || c == ')' ||
-	       c == '=' || c == ',' || c == '#';
+	return is_blank(c) || c == '"' || c == '\'' || c == '{' || c == '}' || c == '(' ||
+	       c == ')' || c == '=' || c == ',' || c == '#';
 }
 
 /* Bytes that mean themselves in libconfuse's bare words. */
 static bool is_plain(char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-	       c == '-' || c == '.' || c == ':';
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+	       c == '_' || c == '-' || c == '.' || c == ':';
 }
 
 static bool is_name(char c)
@@ -50,7 +50,8 @@ static bool is_name(char c)
 	return is_plain(c) && c != '-' && c != '.' && c != ':';
 }
 
-/* At "${": is the variable there, or has it a substitute? An absent one would become the empty string unnoticed. */
+/* At "${": is the variable there, or has it a substitute? An absent one would become the empty
+ * string unnoticed. */
 static int check_variable(struct scan *s)
 {
 	const char *name = s->p + 2, *e = name;
@@ -61,15 +62,19 @@ static int check_variable(struct scan *s)
 	if (e == name || e == s->end || (*e != '}' && *e != ':') ||
 	    !view_copy(view_make(name, (size_t)(e - name)), text, sizeof(text)))
 		return refuse(s, s->line,
-		              conf_text("malformed ${NAME}; for the characters themselves put the value in single quotes"));
+		              conf_text("malformed ${NAME}; for the characters themselves put the "
+		                        "value in single quotes"));
 	if (*e == ':') {
 		if (s->end - e < 2 || e[1] != '-')
-			return refuse(s, s->line, conf_text("malformed ${%s…}; write ${%s:-SUBSTITUTE}", text, text));
+			return refuse(
+			        s, s->line,
+			        conf_text("malformed ${%s…}; write ${%s:-SUBSTITUTE}", text, text));
 		return 0;
 	}
 	if (!getenv(text))
 		return refuse(s, s->line,
-		              conf_text("the environment has no variable %s; write ${%s:-SUBSTITUTE}, or put the value "
+		              conf_text("the environment has no variable %s; write "
+		                        "${%s:-SUBSTITUTE}, or put the value "
 		                        "in single quotes for the characters themselves",
 		                        text, text));
 	return 0;
@@ -95,7 +100,8 @@ static bool is_nul_escape(const struct scan *s)
 	if (p == s->p + hex || p == last)
 		return !(hex && p == s->p + 1);
 	return !(*p >= '0' && *p <= (hex ? '9' : '7')) &&
-	       !(hex && view_lower_byte((unsigned char)*p) >= 'a' && view_lower_byte((unsigned char)*p) <= 'f');
+	       !(hex && view_lower_byte((unsigned char)*p) >= 'a' &&
+	         view_lower_byte((unsigned char)*p) <= 'f');
 }
 
 static int scan_quoted(struct scan *s)
@@ -107,7 +113,8 @@ static int scan_quoted(struct scan *s)
 		if (*s->p == '\\' && s->p + 1 < s->end) {
 			s->p++;
 			if (quote == '"' && is_nul_escape(s))
-				return refuse(s, s->line, conf_text("a value cannot hold the byte 0"));
+				return refuse(s, s->line,
+				              conf_text("a value cannot hold the byte 0"));
 		} else if (quote == '"' && *s->p == '$' && s->p + 1 < s->end && s->p[1] == '{') {
 			err = check_variable(s);
 			if (err)
@@ -116,7 +123,8 @@ static int scan_quoted(struct scan *s)
 		count_line(s);
 	}
 	if (s->p == s->end)
-		return refuse(s, first, conf_text("the string that begins here has no closing %c", quote));
+		return refuse(s, first,
+		              conf_text("the string that begins here has no closing %c", quote));
 	s->p++;
 	return buf_add(s->out, start, (size_t)(s->p - start));
 }
@@ -144,7 +152,8 @@ static int scan_comment(struct scan *s)
 	return refuse(s, first, conf_text("the comment that begins here has no closing */"));
 }
 
-/* A bare word; in quotes unless all its bytes are harmless, for libconfuse skips some of the others. */
+/* A bare word; in quotes unless all its bytes are harmless, for libconfuse skips some of the
+ * others. */
 static int scan_word(struct scan *s)
 {
 	const char *start = s->p;
@@ -153,7 +162,8 @@ static int scan_word(struct scan *s)
 
 	while (s->p < s->end && !ends_word(s)) {
 		if (*s->p == '\\')
-			return refuse(s, s->line, conf_text("a value with a backslash must be in quotes"));
+			return refuse(s, s->line,
+			              conf_text("a value with a backslash must be in quotes"));
 		if (*s->p == '$' && s->p + 1 < s->end && s->p[1] == '{') {
 			err = check_variable(s);
 			if (err)
@@ -161,7 +171,9 @@ static int scan_word(struct scan *s)
 			while (s->p < s->end && *s->p != '}' && *s->p != '\n' && *s->p != '"')
 				s->p++;
 			if (s->p == s->end || *s->p != '}')
-				return refuse(s, s->line, conf_text("the ${ that begins here has no closing }"));
+				return refuse(
+				        s, s->line,
+				        conf_text("the ${ that begins here has no closing }"));
 			plain = false;
 		}
 		plain = plain && is_plain(*s->p);
@@ -179,7 +191,9 @@ static int scan_brace(struct scan *s)
 {
 	if (*s->p == '{') {
 		if (s->depth == 2)
-			return refuse(s, s->line, conf_text("braces nested too deep: a list in a listen block is the deepest"));
+			return refuse(s, s->line,
+			              conf_text("braces nested too deep: a list in a listen block "
+			                        "is the deepest"));
 		s->open_line[s->depth++] = s->line;
 	} else {
 		if (!s->depth)
@@ -203,7 +217,8 @@ static int check_bytes(struct scan *s)
 		unsigned char c = (unsigned char)*p;
 
 		if ((c < ' ' && !is_blank(*p)) || c == 0x7f)
-			return refuse(s, line, conf_text("a byte that is not text: 0x%02x", (unsigned)c));
+			return refuse(s, line,
+			              conf_text("a byte that is not text: 0x%02x", (unsigned)c));
 		line += c == '\n';
 	}
 	return 0;
@@ -235,6 +250,7 @@ int conf_scan(struct view text, struct buf *out, int *line, char **why)
 		}
 	}
 	if (!err && s.depth)
-		err = refuse(&s, s.open_line[s.depth - 1], conf_text("the { on this line has no closing }"));
+		err = refuse(&s, s.open_line[s.depth - 1],
+		             conf_text("the { on this line has no closing }"));
 	return err;
 }

@@ -8,7 +8,8 @@
 #include "base/error.h"
 #include "base/num.h"
 
-/* A number of any of the numeric types; INT may be negative, so all travel as int64_t or as uint64_t. */
+/* A number of any of the numeric types; INT may be negative, so all travel as int64_t or as
+ * uint64_t. */
 struct number {
 	bool negative;
 	uint64_t magnitude;
@@ -97,7 +98,8 @@ static int check_number(const struct option_row *row, const char *item, char **w
 /* 1, 0, or -1 for what is neither. */
 static int parse_bool(const char *item)
 {
-	static const char *const yes[] = {"yes", "on", "true"}, *const no[] = {"no", "off", "false"};
+	static const char *const yes[] = {"yes", "on", "true"}, *const no[] = {"no", "off",
+	                                                                       "false"};
 
 	for (size_t i = 0; i < ARRAY_LEN(yes); i++) {
 		if (view_ieq(view_of(item), view_of(yes[i])))

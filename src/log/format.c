@@ -98,7 +98,8 @@ static void put_addr(struct log_line *l, enum log_field f, const struct addr *a)
 #define TEXT_ADDR(f, v) put_addr(l, f, &(v))
 #define TEXT_USEC(f, v) put_seconds(l, v)
 
-static void put_field(struct log_line *l, enum log_field field, bool quoted, const struct log_access *a)
+static void put_field(struct log_line *l, enum log_field field, bool quoted,
+                      const struct log_access *a)
 {
 	switch (field) {
 #define LOG_FIELD(name, kind, member, text)                                                        \
@@ -187,7 +188,8 @@ static void format_combined(struct log_line *l, const struct log_access *a)
 	log_line_addc(l, '"');
 }
 
-/* Squid's words for larder's outcomes. Where larder has one word for several of Squid's, what the origin said decides. */
+/* Squid's words for larder's outcomes. Where larder has one word for several of Squid's, what the
+ * origin said decides. */
 struct view log_squid_code(const struct log_access *a)
 {
 	if (view_eq(a->outcome, V("hit")))
@@ -200,7 +202,8 @@ struct view log_squid_code(const struct log_access *a)
 	if (view_eq(a->outcome, V("miss"))) {
 		if (view_eq(a->reason, V("stale")) || view_eq(a->reason, V("no-cache")))
 			return V("TCP_REFRESH_MODIFIED");
-		return view_eq(a->reason, V("request")) ? V("TCP_CLIENT_REFRESH_MISS") : V("TCP_MISS");
+		return view_eq(a->reason, V("request")) ? V("TCP_CLIENT_REFRESH_MISS")
+		                                        : V("TCP_MISS");
 	}
 	if (view_eq(a->outcome, V("tunnel")))
 		return V("TCP_TUNNEL");
@@ -236,11 +239,12 @@ static void format_squid(struct log_line *l, const struct log_access *a)
 	put_ip(l, &a->origin);
 	log_line_addc(l, ' ');
 	/* The type alone: Squid leaves parameters out. */
-	log_line_text(l, view_trim(view_make(a->content_type.ptr, view_find(a->content_type, ';'))), false,
-	              TEXT_MAX);
+	log_line_text(l, view_trim(view_make(a->content_type.ptr, view_find(a->content_type, ';'))),
+	              false, TEXT_MAX);
 }
 
-static void format_custom(struct log_line *l, const struct log_format *f, const struct log_access *a)
+static void format_custom(struct log_line *l, const struct log_format *f,
+                          const struct log_access *a)
 {
 	for (size_t i = 0; i < f->nsegments; i++) {
 		log_line_add(l, f->segments[i].literal);
@@ -309,15 +313,17 @@ static enum log_field field_find(struct view name)
 }
 
 /* Ends the segment whose literal reaches from `literal` to `end`. */
-static int add_segment(struct log_format *f, const char *literal, const char *end, enum log_field field,
-                       bool quoted, char **why)
+static int add_segment(struct log_format *f, const char *literal, const char *end,
+                       enum log_field field, bool quoted, char **why)
 {
 	if (f->nsegments == LOG_SEGMENTS_MAX) {
 		*why = explain("more than %d fields", LOG_SEGMENTS_MAX - 1);
 		return LARDER_EINVAL;
 	}
-	f->segments[f->nsegments++] = (struct log_segment){
-		.literal = view_make(literal, (size_t)(end - literal)), .field = field, .quoted = quoted};
+	f->segments[f->nsegments++] =
+	        (struct log_segment){.literal = view_make(literal, (size_t)(end - literal)),
+	                             .field = field,
+	                             .quoted = quoted};
 	return 0;
 }
 
@@ -345,7 +351,8 @@ static int parse_custom(struct log_format *f, struct view text, char **why)
 		}
 		close = view_find(text, '}');
 		if (!view_starts(text, V("%{")) || close == text.len) {
-			*why = explain("a %% that begins neither %%{FIELD} nor %%%% at \"%.*s\"", VFMT(text));
+			*why = explain("a %% that begins neither %%{FIELD} nor %%%% at \"%.*s\"",
+			               VFMT(text));
 			return LARDER_EINVAL;
 		}
 		field = field_find(view_make(text.ptr + 2, close - 2));
@@ -364,8 +371,10 @@ static int parse_custom(struct log_format *f, struct view text, char **why)
 
 int log_format_parse(struct log_format *f, const char *text, char **why)
 {
-	static const char *const names[] = {
-		[LOG_COMMON] = "common", [LOG_COMBINED] = "combined", [LOG_SQUID] = "squid", [LOG_JSON] = "json"};
+	static const char *const names[] = {[LOG_COMMON] = "common",
+	                                    [LOG_COMBINED] = "combined",
+	                                    [LOG_SQUID] = "squid",
+	                                    [LOG_JSON] = "json"};
 	struct view v = view_of(text);
 	int err;
 
@@ -383,7 +392,9 @@ int log_format_parse(struct log_format *f, const char *text, char **why)
 		}
 	}
 	if (!strstr(text, "%{")) {
-		*why = explain("\"%s\" is not common, combined, squid, json, or a string with %%{FIELD} in it", text);
+		*why = explain("\"%s\" is not common, combined, squid, json, or a string with "
+		               "%%{FIELD} in it",
+		               text);
 		return LARDER_EINVAL;
 	}
 	f->text = malloc(v.len + 1);

@@ -52,7 +52,8 @@ static size_t clean_run(struct view v, bool blanks, bool high)
 	while (i < v.len) {
 		unsigned char c = (unsigned char)v.ptr[i];
 
-		if (c < ' ' || c == '"' || c == '\\' || c == 0x7f || (c > 0x7f && !high) || (c == ' ' && !blanks))
+		if (c < ' ' || c == '"' || c == '\\' || c == 0x7f || (c > 0x7f && !high) ||
+		    (c == ' ' && !blanks))
 			break;
 		i++;
 	}

@@ -1,6 +1,6 @@
 /*
- * Inside of room log. A *target* is where lines go; a *queue* is the bounded buffer before it; the *writer* is
- * the thread that empties the queues.
+ * Inside of room log. A *target* is where lines go; a *queue* is the bounded buffer before it; the
+ * *writer* is the thread that empties the queues.
  */
 #ifndef LARDER_LOG_PRIVATE_H
 #define LARDER_LOG_PRIVATE_H
@@ -25,22 +25,23 @@ enum log_kind {
 
 struct log_target {
 	enum log_kind kind;
-	int fd; /* our own, above 2; the number stays when the target is reopened */
+	int fd;     /* our own, above 2; the number stays when the target is reopened */
 	bool pipe;  /* not a regular file: polled before it is written to, in pieces of PIPE_BUF */
 	bool torn;  /* a line was cut off by a failed write: the next one starts on a fresh line */
 	char *path; /* of a file, or of the system log's socket */
 };
 
-/* "off", "stdout", "stderr", "syslog" or a path: opens it into *t in place of what was there; on failure *t stays as it
- * was. `option` names it in *why. */
+/* "off", "stdout", "stderr", "syslog" or a path: opens it into *t in place of what was there; on
+ * failure *t stays as it was. `option` names it in *why. */
 int log_target_open(struct log_target *t, const char *option, const char *value, char **why);
 /* The same file anew, under the same descriptor number. 0 for kinds that are not reopened. */
 int log_target_reopen(struct log_target *t);
 /* Takes over the descriptor `fd` as the target's (closing it). */
 void log_target_adopt(struct log_target *t, int fd);
 void log_target_close(struct log_target *t);
-/* Writes whole lines out of `lines`. Returns how many bytes are done with: less than all when the target takes
- * no more now. *lost: lines given up because a write failed; *failures grows by failed calls. */
+/* Writes whole lines out of `lines`. Returns how many bytes are done with: less than all when the
+ * target takes no more now. *lost: lines given up because a write failed; *failures grows by failed
+ * calls. */
 size_t log_target_write(struct log_target *t, struct view lines, uint64_t *written, uint64_t *lost,
                         uint64_t *failures);
 
@@ -48,7 +49,8 @@ size_t log_target_write(struct log_target *t, struct view lines, uint64_t *writt
 enum log_which { LOG_ERROR, LOG_ACCESS };
 /* Queues a line (with its newline) or drops and counts it. */
 void log_queue_add(enum log_which which, struct view line);
-void log_vmessage(enum log_level level, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
+void log_vmessage(enum log_level level, const char *fmt, va_list ap)
+        __attribute__((format(printf, 2, 0)));
 
 /* line.c: a line under construction in a fixed buffer. What does not fit is left out. */
 struct log_line {
@@ -59,8 +61,8 @@ void log_line_addc(struct log_line *l, char c);
 void log_line_addu(struct log_line *l, uint64_t n);
 /* With leading zeros or blanks to `width`. */
 void log_line_addu_pad(struct log_line *l, uint64_t n, unsigned width, char pad);
-/* Escaped as \xHH: controls, quotes, backslashes, bytes above 0x7e, and blanks unless `quoted`; "-" if empty. At most
- * `max` bytes come of it; then "..." follows. */
+/* Escaped as \xHH: controls, quotes, backslashes, bytes above 0x7e, and blanks unless `quoted`; "-"
+ * if empty. At most `max` bytes come of it; then "..." follows. */
 void log_line_text(struct log_line *l, struct view v, bool quoted, size_t max);
 /* As a JSON string, or null if empty; always valid UTF-8. */
 void log_line_json(struct log_line *l, struct view v, size_t max);
@@ -91,7 +93,7 @@ enum log_field {
 	LOG_FIELDS
 };
 struct log_segment {
-	struct view literal; /* before the field */
+	struct view literal;  /* before the field */
 	enum log_field field; /* LOG_FIELDS: none, the last literal */
 	bool quoted;
 };

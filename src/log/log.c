@@ -24,14 +24,16 @@ void log_message(enum log_level level, const char *fmt, ...)
 /* May it be said now? *held: how many were held back before. */
 static bool admit(uint64_t *cell, uint64_t *held)
 {
-	uint64_t second = clock_mono_ms() / 1000 + 1, old = __atomic_load_n(cell, __ATOMIC_RELAXED), next;
+	uint64_t second = clock_mono_ms() / 1000 + 1, old = __atomic_load_n(cell, __ATOMIC_RELAXED),
+	         next;
 	bool now;
 
 	do {
 		now = old >> HELD_BITS != second;
 		*held = old & HELD_MAX;
 		next = now ? second << HELD_BITS : *held < HELD_MAX ? old + 1 : old;
-	} while (!__atomic_compare_exchange_n(cell, &old, next, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+	} while (!__atomic_compare_exchange_n(cell, &old, next, true, __ATOMIC_RELAXED,
+	                                      __ATOMIC_RELAXED));
 	return now;
 }
 
@@ -80,7 +82,8 @@ static int check_path(const char *option, const char *value, const char *const *
 		*why = complain(option, value, "is a directory; a file's path is needed");
 		return LARDER_EINVAL;
 	}
-	dir = slash == strlen(value) ? view_dup(V(".")) : view_dup(view_make(value, slash ? slash : 1));
+	dir = slash == strlen(value) ? view_dup(V("."))
+	                             : view_dup(view_make(value, slash ? slash : 1));
 	if (!dir)
 		return LARDER_ENOMEM;
 	if (stat(dir, &st)) {

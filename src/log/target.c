@@ -27,7 +27,8 @@ static int open_file(const char *path, bool *pipe)
 	return fd;
 }
 
-/* A copy of standard output or error; its flags are others' too, so it stays blocking and is polled. */
+/* A copy of standard output or error; its flags are others' too, so it stays blocking and is
+ * polled. */
 static int open_stream(int std, bool *pipe)
 {
 	int fd = fcntl(std, F_DUPFD_CLOEXEC, 3);
@@ -81,14 +82,16 @@ int log_target_open(struct log_target *t, const char *option, const char *value,
 	int err;
 
 	if (fresh.kind == LOG_STREAM)
-		fresh.fd = open_stream(value[3] == 'o' ? STDOUT_FILENO : STDERR_FILENO, &fresh.pipe);
+		fresh.fd =
+		        open_stream(value[3] == 'o' ? STDOUT_FILENO : STDERR_FILENO, &fresh.pipe);
 	else if (fresh.kind == LOG_FILE)
 		fresh.fd = open_file(value, &fresh.pipe);
 	else if (fresh.kind == LOG_SYSLOG)
 		fresh.fd = open_syslog(LOG_SYSLOG_SOCKET);
 	if (fresh.kind != LOG_OFF && fresh.fd < 0) {
 		err = larder_from_errno(errno);
-		*why = describe(option, fresh.kind == LOG_SYSLOG ? LOG_SYSLOG_SOCKET : value, errno);
+		*why = describe(option, fresh.kind == LOG_SYSLOG ? LOG_SYSLOG_SOCKET : value,
+		                errno);
 		return err;
 	}
 	if (fresh.kind == LOG_FILE || fresh.kind == LOG_SYSLOG) {
@@ -98,7 +101,8 @@ int log_target_open(struct log_target *t, const char *option, const char *value,
 			return LARDER_ENOMEM;
 		}
 	}
-	/* A writer may be at work on the old number: it stays, and means the new target from here on. */
+	/* A writer may be at work on the old number: it stays, and means the new target from here
+	 * on. */
 	if (t->fd > 2 && fresh.fd > 2) {
 		dup3(fresh.fd, t->fd, O_CLOEXEC);
 		close(fresh.fd);
@@ -141,8 +145,8 @@ void log_target_close(struct log_target *t)
 	*t = (struct log_target){.kind = LOG_OFF, .fd = -1};
 }
 
-/* How much of `lines` to hand over at once: pipes take up to PIPE_BUF bytes without mixing them with other
- * writers', so a piece is as many whole lines as fit (a longer line goes alone). */
+/* How much of `lines` to hand over at once: pipes take up to PIPE_BUF bytes without mixing them
+ * with other writers', so a piece is as many whole lines as fit (a longer line goes alone). */
 static size_t piece(const struct log_target *t, struct view lines)
 {
 	size_t at;
@@ -173,7 +177,7 @@ static bool takes_more(const struct log_target *t)
 
 static ssize_t write_some(const struct log_target *t, struct view v)
 {
-	struct iovec iov[2] = {{(void *)(uintptr_t)"\n", t->torn ? 1 : 0},
+	struct iovec iov[2] = {{(void *)(uintptr_t) "\n", t->torn ? 1 : 0},
 	                       {(void *)(uintptr_t)v.ptr, v.len}};
 	ssize_t n;
 
@@ -183,8 +187,8 @@ static ssize_t write_some(const struct log_target *t, struct view v)
 	return n > 0 && t->torn ? n - 1 : n;
 }
 
-static size_t write_stream(struct log_target *t, struct view lines, uint64_t *written, uint64_t *lost,
-                           uint64_t *failures)
+static size_t write_stream(struct log_target *t, struct view lines, uint64_t *written,
+                           uint64_t *lost, uint64_t *failures)
 {
 	size_t done = 0;
 
@@ -213,8 +217,8 @@ static size_t write_stream(struct log_target *t, struct view lines, uint64_t *wr
 	return done;
 }
 
-static size_t write_syslog(struct log_target *t, struct view lines, uint64_t *written, uint64_t *lost,
-                           uint64_t *failures)
+static size_t write_syslog(struct log_target *t, struct view lines, uint64_t *written,
+                           uint64_t *lost, uint64_t *failures)
 {
 	size_t done = 0;
 

@@ -14,20 +14,20 @@
 #include "base/clock.h"
 #include "base/error.h"
 
-/* Lines wait this long for company, so that a busy log costs a hundred writes a second, not one each. */
+/* Lines wait this long for company, so that a busy log costs a hundred writes a second, not one
+ * each. */
 #define GATHER_MS 10
 /* How often a target that took nothing is tried again. */
 #define RETRY_MS 50
-/* At the end: for what is queued, and then for the thread if a write holds it. */
+/* At the end: for what is queued; and the seconds to wait for the thread. */
 #define STOP_MS 700
-#define JOIN_MS 300
+#define JOIN_S  10
 
 struct queue {
-	struct buf fill;     /* lines come in here, under the mutex */
-	struct buf drain;    /* the thread writes these out; swapped with fill when done */
-	size_t drained;      /* of drain */
-	uint64_t lines;      /* in fill */
-	uint64_t new_drops;  /* since the last notice of it */
+	struct buf fill;    /* lines come in here, under the mutex */
+	struct buf drain;   /* the thread writes these out; swapped with fill when done */
+	size_t drained;     /* of drain */
+	uint64_t new_drops; /* since the last notice of it */
 	uint64_t notice_ms;
 	struct log_target target;
 };
@@ -36,17 +36,20 @@ static struct {
 	pthread_mutex_t mutex;
 	pthread_cond_t wake;
 	pthread_t thread;
-	bool opened, threaded, sleeping, stopping;
+	bool opened, threaded, stopping;
+	bool writing;  /* the thread is at a target, perhaps held there */
+	bool sleeping; /* until a line comes */
+	bool hurry;    /* a queue is half full: the others' company is not waited for */
 	enum log_level level;
 	struct queue queues[2];
 	struct log_format format;
 	struct log_stats *stats;
 	char process[32];
 } state = {
-	.mutex = PTHREAD_MUTEX_INITIALIZER,
-	.level = LOG_L_INFO,
-	.queues = {{.target = {.kind = LOG_STREAM, .fd = STDERR_FILENO, .pipe = true}},
-               {.target = {.kind = LOG_OFF, .fd = -1}}},
+        .mutex = PTHREAD_MUTEX_INITIALIZER,
+        .level = LOG_L_INFO,
+        .queues = {{.target = {.kind = LOG_STREAM, .fd = STDERR_FILENO, .pipe = true}},
+                   {.target = {.kind = LOG_OFF, .fd = -1}}},
 };
 
 static void count(uint64_t *cell, uint64_t n)
@@ -71,8 +74,10 @@ void log_queue_add(enum log_which which, struct view line)
 		q->fill.err = 0;
 		drop(q, 1);
 	} else {
-		q->lines++;
-		if (state.sleeping) {
+		bool half = !state.hurry && q->fill.len > q->fill.max / 2;
+
+		state.hurry |= half;
+		if (state.sleeping || half) {
 			state.sleeping = false;
 			pthread_cond_signal(&state.wake);
 		}
@@ -85,8 +90,10 @@ static void push(struct queue *q)
 {
 	uint64_t written = 0, lost = 0, failures = 0;
 
-	q->drained += log_target_write(&q->target, view_from(buf_view(&q->drain), q->drained), &written,
-	                               &lost, &failures);
+	__atomic_store_n(&state.writing, true, __ATOMIC_RELAXED);
+	q->drained += log_target_write(&q->target, view_from(buf_view(&q->drain), q->drained),
+	                               &written, &lost, &failures);
+	__atomic_store_n(&state.writing, false, __ATOMIC_RELAXED);
 	if (q->drained == q->drain.len) {
 		buf_reset(&q->drain);
 		q->drained = 0;
@@ -113,7 +120,6 @@ static void swap(struct queue *q)
 		return;
 	q->drain = q->fill;
 	q->fill = b;
-	q->lines = 0;
 }
 
 static bool work_left(void)
@@ -147,7 +153,9 @@ static void notice_drops(void)
 		}
 		pthread_mutex_unlock(&state.mutex);
 		if (n)
-			log_warning("%s: %" PRIu64 " lines dropped: its target was too slow or full", names[i], n);
+			log_warning("%s: %" PRIu64
+			            " lines dropped: its target was too slow or full",
+			            names[i], n);
 	}
 }
 
@@ -159,7 +167,8 @@ static void wait_ms(unsigned ms)
 	until.tv_nsec += (long)ms * 1000000;
 	until.tv_sec += until.tv_nsec / 1000000000;
 	until.tv_nsec %= 1000000000;
-	while (!state.stopping && pthread_cond_timedwait(&state.wake, &state.mutex, &until) == 0)
+	while (!state.stopping && !state.hurry &&
+	       pthread_cond_timedwait(&state.wake, &state.mutex, &until) == 0)
 		;
 }
 
@@ -171,6 +180,8 @@ static void wait_for_work(void)
 		poll(NULL, 0, GATHER_MS);
 		pthread_mutex_lock(&state.mutex);
 	} else if (stuck()) {
+		/* More lines make a stuck target no faster. */
+		state.hurry = false;
 		wait_ms(RETRY_MS);
 	} else {
 		while (!work_left() && !state.stopping) {
@@ -180,6 +191,7 @@ static void wait_for_work(void)
 		state.sleeping = false;
 		wait_ms(GATHER_MS);
 	}
+	state.hurry = false;
 	for (size_t i = 0; i < ARRAY_LEN(state.queues); i++)
 		swap(&state.queues[i]);
 	pthread_mutex_unlock(&state.mutex);
@@ -212,19 +224,30 @@ static void *run(void *arg)
 	return arg;
 }
 
+/* The child gets the queues as they are: not in the middle of a swap. */
+static void before_fork(void)
+{
+	pthread_mutex_lock(&state.mutex);
+}
+
+static void after_fork_parent(void)
+{
+	pthread_mutex_unlock(&state.mutex);
+}
+
 /* A child has none of its parent's threads, and its lines are its own. */
 static void after_fork(void)
 {
-	pthread_mutex_init(&state.mutex, NULL);
-	state.threaded = state.sleeping = state.stopping = false;
+	state.threaded = state.writing = state.sleeping = state.stopping = state.hurry = false;
 	for (size_t i = 0; i < ARRAY_LEN(state.queues); i++) {
 		struct queue *q = &state.queues[i];
 
 		buf_reset(&q->fill);
 		buf_reset(&q->drain);
 		q->drained = 0;
-		q->lines = q->new_drops = 0;
+		q->new_drops = 0;
 	}
+	pthread_mutex_unlock(&state.mutex);
 }
 
 static void init_queues(void)
@@ -240,7 +263,7 @@ static void init_queues(void)
 		buf_init(b, i == LOG_ACCESS ? LOG_ACCESS_QUEUE : LOG_ERROR_QUEUE);
 		state.queues[i].drain = *b;
 	}
-	pthread_atfork(NULL, NULL, after_fork);
+	pthread_atfork(before_fork, after_fork_parent, after_fork);
 }
 
 int log_open(const struct log_options *o, char **why)
@@ -259,7 +282,8 @@ int log_open(const struct log_options *o, char **why)
 		log_stop();
 	err = log_target_open(&state.queues[LOG_ERROR].target, "error_log", o->error_log, why);
 	if (!err)
-		err = log_target_open(&state.queues[LOG_ACCESS].target, "access_log", o->access_log, why);
+		err = log_target_open(&state.queues[LOG_ACCESS].target, "access_log", o->access_log,
+		                      why);
 	if (err) {
 		log_format_fini(&format);
 	} else {
@@ -300,20 +324,33 @@ int log_start(const char *process, struct log_stats *stats)
 	return 0;
 }
 
-void log_stop(void)
+/* Waits for the thread; a second at most if a write holds it, longer if it only wants for a
+ * processor. */
+static bool join_thread(void)
 {
 	struct timespec until;
 
+	clock_gettime(CLOCK_REALTIME, &until);
+	for (int i = 0; i < JOIN_S; i++) {
+		until.tv_sec++;
+		if (pthread_timedjoin_np(state.thread, NULL, &until) == 0)
+			return true;
+		if (__atomic_load_n(&state.writing, __ATOMIC_RELAXED))
+			return false;
+	}
+	return false;
+}
+
+void log_stop(void)
+{
 	if (!state.threaded)
 		return;
 	pthread_mutex_lock(&state.mutex);
 	state.stopping = true;
 	pthread_cond_signal(&state.wake);
 	pthread_mutex_unlock(&state.mutex);
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += (STOP_MS + JOIN_MS) / 1000;
-	/* Stuck in a write that never ends: it ends with the process. */
-	if (pthread_timedjoin_np(state.thread, NULL, &until))
+	/* A write that never ends ends with the process. */
+	if (!join_thread())
 		pthread_detach(state.thread);
 	state.threaded = false;
 }
@@ -331,7 +368,8 @@ int log_reopen(void)
 
 void log_reopen_fds(int *error_fd, int *access_fd)
 {
-	const struct log_target *e = &state.queues[LOG_ERROR].target, *a = &state.queues[LOG_ACCESS].target;
+	const struct log_target *e = &state.queues[LOG_ERROR].target,
+	                        *a = &state.queues[LOG_ACCESS].target;
 
 	*error_fd = e->kind == LOG_FILE ? e->fd : -1;
 	*access_fd = a->kind == LOG_FILE ? a->fd : -1;
@@ -345,7 +383,8 @@ void log_adopt_fds(int error_fd, int access_fd)
 		log_target_adopt(&state.queues[LOG_ACCESS].target, access_fd);
 }
 
-/* "2000-10-10 13:55:36.123 worker 3 [4711] warning: TEXT", or as syslog wants it (RFC 3164 §4.1). */
+/* "2000-10-10 13:55:36.123 worker 3 [4711] warning: TEXT", or as syslog wants it (RFC 3164 §4.1).
+ */
 static void head(struct log_line *l, enum log_level level)
 {
 	static const char *const names[] = {"error", "warning", "info", "debug"};
@@ -395,8 +434,9 @@ void log_vmessage(enum log_level level, const char *fmt, va_list ap)
 	if (state.threaded)
 		log_queue_add(LOG_ERROR, view_make(line, (size_t)(l.p - line)));
 	else
-		log_target_write(&state.queues[LOG_ERROR].target, view_make(line, (size_t)(l.p - line)),
-		                 &counts[0], &counts[1], &counts[2]);
+		log_target_write(&state.queues[LOG_ERROR].target,
+		                 view_make(line, (size_t)(l.p - line)), &counts[0], &counts[1],
+		                 &counts[2]);
 }
 
 void log_access(const struct log_access *a)

@@ -43,10 +43,14 @@ struct stat_map *stat_map_new(const struct stat_row *rows, size_t nrows, size_t 
 	map = calloc(1, sizeof(*map));
 	if (!map)
 		return NULL;
-	*map = (struct stat_map){
-		.magic = STAT_MAP_MAGIC, .rows = rows, .nrows = nrows, .slots = slots, .base = MAP_FAILED};
+	*map = (struct stat_map){.magic = STAT_MAP_MAGIC,
+	                         .rows = rows,
+	                         .nrows = nrows,
+	                         .slots = slots,
+	                         .base = MAP_FAILED};
 	if (layout(map, block, slots))
-		map->base = mmap(NULL, map->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		map->base = mmap(NULL, map->bytes, PROT_READ | PROT_WRITE,
+		                 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (map->base == MAP_FAILED) {
 		free(map);
 		return NULL;
@@ -87,8 +91,10 @@ uint64_t stat_map_sum(const struct stat_map *map, const struct stat_row *row)
 
 	check_magic(map, STAT_MAP_MAGIC);
 	for (size_t i = 0; i < map->slots; i++)
-		sum += stat_get((const uint64_t *)(const void *)(map->base + i * map->stride + row->offset));
-	/* The slots are not read at one instant: a level that moved meanwhile may come out below nothing. */
+		sum += stat_get((const uint64_t *)(const void *)(map->base + i * map->stride +
+		                                                 row->offset));
+	/* The slots are not read at one instant: a level that moved meanwhile may come out below
+	 * nothing. */
 	if (row->kind == STAT_GAUGE && sum > INT64_MAX)
 		return 0;
 	return sum;

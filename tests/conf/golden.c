@@ -1,6 +1,6 @@
 /*
- * Each file of good/ gives the print in its .out, and the print read again gives itself. Each file of bad/ gives
- * the message in its .err. LARDER_CONF_UPDATE=1 writes the expectations anew.
+ * Each file of good/ gives the print in its .out, and the print read again gives itself. Each file
+ * of bad/ gives the message in its .err. LARDER_CONF_UPDATE=1 writes the expectations anew.
  */
 #include "unit.h"
 
@@ -44,7 +44,8 @@ static void check_golden(const char *conf, const char *suffix, const char *got)
 	if (getenv("LARDER_CONF_UPDATE"))
 		spill(path, got, strlen(got));
 	expected = slurp(path);
-	ck_assert_msg(strcmp(expected, got) == 0, "%s:\n--- expected\n%s\n--- got\n%s", path, expected, got);
+	ck_assert_msg(strcmp(expected, got) == 0, "%s:\n--- expected\n%s\n--- got\n%s", path,
+	              expected, got);
 	free(expected);
 }
 
@@ -104,7 +105,8 @@ static void find(TCase *tc)
 {
 	const char *dir = getenv("LARDER_CONF_DIR");
 
-	if (!dir || chdir(dir) || glob("good/*.conf", 0, NULL, &good) || glob("bad/*.conf", 0, NULL, &bad)) {
+	if (!dir || chdir(dir) || glob("good/*.conf", 0, NULL, &good) ||
+	    glob("bad/*.conf", 0, NULL, &bad)) {
 		fprintf(stderr, "LARDER_CONF_DIR must name tests/conf\n");
 		exit(EXIT_FAILURE);
 	}

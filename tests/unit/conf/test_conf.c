@@ -138,22 +138,25 @@ static const struct {
 	int err;
 	const char *why;
 } assignments[] = {
-	{"size=5G", 0, NULL},
-	{"store=", 0, NULL},
-	{"store=a=b", 0, NULL},
-	{"allow=", 0, NULL},
-	{"workers=-8", 0, NULL},
-	{"size", LARDER_EINVAL, "-o size: must be NAME=VALUE"},
-	{"=5", LARDER_EINVAL, "-o =5: must be NAME=VALUE"},
-	{"sise=5", LARDER_ENOENT, "-o sise: no such option; did you mean size?"},
-	{"kind=forward", LARDER_ENOENT, "-o kind: no such option"},
-	{"size=5Q", LARDER_EINVAL, "-o size: \"5Q\" is not a size: digits and one of k, M, G, T, as in 64k"},
-	{"size=", LARDER_EINVAL, "-o size: \"\" is not a size: digits and one of k, M, G, T, as in 64k"},
-	{"workers=9999", LARDER_EINVAL, "-o workers: 9999 is out of bounds: -8 to 1024"},
-	{"workers=99999999999999999999", LARDER_EINVAL, "-o workers: 99999999999999999999 is out of bounds: -8 to 1024"},
-	{"workers=--1", LARDER_EINVAL, "-o workers: \"--1\" is not a whole number"},
-	{"cache=2", LARDER_EINVAL, "-o cache: \"2\" is neither yes nor no"},
-	{"level=warn", LARDER_EINVAL, "-o level: \"warn\" is not one of error, info or debug"},
+        {"size=5G", 0, NULL},
+        {"store=", 0, NULL},
+        {"store=a=b", 0, NULL},
+        {"allow=", 0, NULL},
+        {"workers=-8", 0, NULL},
+        {"size", LARDER_EINVAL, "-o size: must be NAME=VALUE"},
+        {"=5", LARDER_EINVAL, "-o =5: must be NAME=VALUE"},
+        {"sise=5", LARDER_ENOENT, "-o sise: no such option; did you mean size?"},
+        {"kind=forward", LARDER_ENOENT, "-o kind: no such option"},
+        {"size=5Q", LARDER_EINVAL,
+         "-o size: \"5Q\" is not a size: digits and one of k, M, G, T, as in 64k"},
+        {"size=", LARDER_EINVAL,
+         "-o size: \"\" is not a size: digits and one of k, M, G, T, as in 64k"},
+        {"workers=9999", LARDER_EINVAL, "-o workers: 9999 is out of bounds: -8 to 1024"},
+        {"workers=99999999999999999999", LARDER_EINVAL,
+         "-o workers: 99999999999999999999 is out of bounds: -8 to 1024"},
+        {"workers=--1", LARDER_EINVAL, "-o workers: \"--1\" is not a whole number"},
+        {"cache=2", LARDER_EINVAL, "-o cache: \"2\" is neither yes nor no"},
+        {"level=warn", LARDER_EINVAL, "-o level: \"warn\" is not one of error, info or debug"},
 };
 
 START_TEST(assignments_are_checked)
@@ -169,11 +172,12 @@ END_TEST
 static const struct {
 	const char *text, *why;
 } listeners[] = {
-	{"forward", "-l forward: must be KIND=ADDR:PORT or KIND=ADDR:PORT,ORIGIN-URL"},
-	{"=:1", "-l =:1: must be KIND=ADDR:PORT or KIND=ADDR:PORT,ORIGIN-URL"},
-	{"forward=", "-l forward=: must be KIND=ADDR:PORT or KIND=ADDR:PORT,ORIGIN-URL"},
-	{"reverse=:1,", "-l reverse=:1,: must be KIND=ADDR:PORT or KIND=ADDR:PORT,ORIGIN-URL"},
-	{"reverse=:9", "-l reverse=:9: there is a listener on this address already (-l forward=:9)"},
+        {"forward", "-l forward: must be KIND=ADDR:PORT or KIND=ADDR:PORT,ORIGIN-URL"},
+        {"=:1", "-l =:1: must be KIND=ADDR:PORT or KIND=ADDR:PORT,ORIGIN-URL"},
+        {"forward=", "-l forward=: must be KIND=ADDR:PORT or KIND=ADDR:PORT,ORIGIN-URL"},
+        {"reverse=:1,", "-l reverse=:1,: must be KIND=ADDR:PORT or KIND=ADDR:PORT,ORIGIN-URL"},
+        {"reverse=:9",
+         "-l reverse=:9: there is a listener on this address already (-l forward=:9)"},
 };
 
 START_TEST(wrong_listeners_are_explained)
@@ -205,7 +209,8 @@ START_TEST(files_that_are_none)
 	char *text = malloc(big);
 
 	ck_assert_int_eq(conf_read_file(c, path, &why), LARDER_ENOENT);
-	snprintf(expected, sizeof(expected), "%s: cannot be opened: No such file or directory", path);
+	snprintf(expected, sizeof(expected), "%s: cannot be opened: No such file or directory",
+	         path);
 	ck_assert_str_eq(why, expected);
 	free(why);
 	ck_assert_int_eq(mkdir(path, 0700), 0);
@@ -293,8 +298,9 @@ END_TEST
 /* Whatever the bytes are, reading ends with a verdict, and a refusal with a reason. */
 START_TEST(any_bytes_get_a_verdict)
 {
-	static const char *const words[] = {"store", "=", "{", "}", "\"", "'", "#", "/*", "*/", "listen", "\n", " ",
-	                                    "${X:-y}", "\\", ",", "a", "allow", "+=", "kind", "(", ")", "include"};
+	static const char *const words[] = {
+	        "store",   "=",  "{", "}", "\"",    "'",  "#",    "/*", "*/", "listen", "\n", " ",
+	        "${X:-y}", "\\", ",", "a", "allow", "+=", "kind", "(",  ")",  "include"};
 	uint64_t seed = UINT64_C(0x2545f4914f6cdd1d) + (uint64_t)_i;
 
 	for (int round = 0; round < 20; round++) {
@@ -319,8 +325,10 @@ START_TEST(any_bytes_get_a_verdict)
 END_TEST
 
 UNIT_MAIN("conf/conf", tcase_add_checked_fixture(tc, setup, teardown);
-          tcase_add_test(tc, defaults_come_from_the_tables); tcase_add_test(tc, arguments_win_over_the_file);
-          tcase_add_test(tc, listeners_inherit_the_globals); tcase_add_test(tc, where_names_file_and_line);
+          tcase_add_test(tc, defaults_come_from_the_tables);
+          tcase_add_test(tc, arguments_win_over_the_file);
+          tcase_add_test(tc, listeners_inherit_the_globals);
+          tcase_add_test(tc, where_names_file_and_line);
           tcase_add_loop_test(tc, assignments_are_checked, 0, ARRAY_LEN(assignments));
           tcase_add_loop_test(tc, wrong_listeners_are_explained, 0, ARRAY_LEN(listeners));
           tcase_add_test(tc, listeners_have_a_ceiling); tcase_add_test(tc, files_that_are_none);

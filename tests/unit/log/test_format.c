@@ -8,23 +8,23 @@
 static struct log_access sample(void)
 {
 	struct log_access a = {
-		.time_us = INT64_C(971211336123456),
-		.listener = V("forward=127.0.0.1:3128"),
-		.method = V("GET"),
-		.url = V("http://example.com/a"),
-		.target = V("http://example.com/a"),
-		.protocol = V("HTTP/1.1"),
-		.outcome = V("hit"),
-		.reason = V("fresh"),
-		.referer = V("http://example.com/"),
-		.user_agent = V("agent \"x\""),
-		.content_type = V("text/html; charset=utf-8"),
-		.status = 200,
-		.bytes = 2500,
-		.body_bytes = 2326,
-		.received = 80,
-		.ttfb_us = 950,
-		.total_us = 1500123,
+	        .time_us = INT64_C(971211336123456),
+	        .listener = V("forward=127.0.0.1:3128"),
+	        .method = V("GET"),
+	        .url = V("http://example.com/a"),
+	        .target = V("http://example.com/a"),
+	        .protocol = V("HTTP/1.1"),
+	        .outcome = V("hit"),
+	        .reason = V("fresh"),
+	        .referer = V("http://example.com/"),
+	        .user_agent = V("agent \"x\""),
+	        .content_type = V("text/html; charset=utf-8"),
+	        .status = 200,
+	        .bytes = 2500,
+	        .body_bytes = 2326,
+	        .received = 80,
+	        .ttfb_us = 950,
+	        .total_us = 1500123,
 	};
 
 	ck_assert_int_eq(addr_parse(V("192.0.2.7:40000"), &a.client), 0);
@@ -55,24 +55,28 @@ static void zone(void)
 static const struct {
 	const char *format, *line;
 } formats[] = {
-	{"common", "192.0.2.7 - - [10/Oct/2000:13:55:36 -0700] \"GET http://example.com/a HTTP/1.1\" 200 2326\n"},
-	{"combined",
-         "192.0.2.7 - - [10/Oct/2000:13:55:36 -0700] \"GET http://example.com/a HTTP/1.1\" 200 2326 "
-         "\"http://example.com/\" \"agent \\x22x\\x22\"\n"},
-	{"squid",
-         "971211336.123   1500 192.0.2.7 TCP_HIT/200 2500 GET http://example.com/a - HIER_NONE/- text/html\n"},
-	{"json",
+        {"common", "192.0.2.7 - - [10/Oct/2000:13:55:36 -0700] \"GET http://example.com/a "
+                   "HTTP/1.1\" 200 2326\n"},
+        {"combined", "192.0.2.7 - - [10/Oct/2000:13:55:36 -0700] \"GET http://example.com/a "
+                     "HTTP/1.1\" 200 2326 "
+                     "\"http://example.com/\" \"agent \\x22x\\x22\"\n"},
+        {"squid", "971211336.123   1500 192.0.2.7 TCP_HIT/200 2500 GET http://example.com/a - "
+                  "HIER_NONE/- text/html\n"},
+        {"json",
          "{\"time\":\"2000-10-10T13:55:36.123456-07:00\",\"client\":\"192.0.2.7\","
-         "\"listener\":\"forward=127.0.0.1:3128\",\"method\":\"GET\",\"url\":\"http://example.com/a\","
-         "\"target\":\"http://example.com/a\",\"protocol\":\"HTTP/1.1\",\"status\":200,\"outcome\":\"hit\","
+         "\"listener\":\"forward=127.0.0.1:3128\",\"method\":\"GET\",\"url\":\"http://example.com/"
+         "a\","
+         "\"target\":\"http://example.com/a\",\"protocol\":\"HTTP/"
+         "1.1\",\"status\":200,\"outcome\":\"hit\","
          "\"reason\":\"fresh\",\"stored\":null,\"bytes\":2500,\"body_bytes\":2326,\"received\":80,"
          "\"ttfb\":0.000950,\"total\":1.500123,\"origin\":null,\"origin_status\":0,\"error\":null,"
          "\"referer\":\"http://example.com/\",\"user_agent\":\"agent \\\"x\\\"\",\"user\":null,"
          "\"content_type\":\"text/html; charset=utf-8\"}\n"},
-	{"%{status} %{outcome}/%{reason} 100%% \"%{user_agent}\" %{user_agent} %{total}s %{origin} %{time}",
+        {"%{status} %{outcome}/%{reason} 100%% \"%{user_agent}\" %{user_agent} %{total}s %{origin} "
+         "%{time}",
          "200 hit/fresh 100% \"agent \\x22x\\x22\" agent\\x20\\x22x\\x22 1.500123s - "
          "2000-10-10T13:55:36.123456-07:00\n"},
-	{"%{status}\tend", "200\tend\n"},
+        {"%{status}\tend", "200\tend\n"},
 };
 
 START_TEST(formats_as_documented)
@@ -89,8 +93,10 @@ START_TEST(absent_things_are_dashes)
 	struct log_access a = {.status = 408};
 
 	zone();
-	ck_assert_str_eq(line_of("combined", &a), "- - - [31/Dec/1969:17:00:00 -0700] \"-\" 408 - \"-\" \"-\"\n");
-	ck_assert_str_eq(line_of("squid", &a), "0.000      0 - TCP_MISS/408 0 - - - HIER_NONE/- -\n");
+	ck_assert_str_eq(line_of("combined", &a),
+	                 "- - - [31/Dec/1969:17:00:00 -0700] \"-\" 408 - \"-\" \"-\"\n");
+	ck_assert_str_eq(line_of("squid", &a),
+	                 "0.000      0 - TCP_MISS/408 0 - - - HIER_NONE/- -\n");
 }
 END_TEST
 
@@ -109,11 +115,13 @@ END_TEST
 
 START_TEST(a_hostile_client_forges_no_line)
 {
-	static const char *const all[] = {"common", "combined", "squid", "json", "%{method} %{target} \"%{user}\""};
+	static const char *const all[] = {"common", "combined", "squid", "json",
+	                                  "%{method} %{target} \"%{user}\""};
 	struct log_access a = sample();
 
-	a.method = a.target = a.url = a.protocol = a.referer = a.user_agent = a.user = a.content_type =
-		V("x\" 200 1\n1.2.3.4 - - [10/Oct/2000:13:55:36 -0700] \"GET / HTTP/1.1\" 200 1\r\n\0\x1b[31m\xff");
+	a.method = a.target = a.url = a.protocol = a.referer = a.user_agent = a.user =
+	        a.content_type = V("x\" 200 1\n1.2.3.4 - - [10/Oct/2000:13:55:36 -0700] \"GET / "
+	                           "HTTP/1.1\" 200 1\r\n\0\x1b[31m\xff");
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
 		const char *line = line_of(all[i], &a);
 		size_t len = strlen(line);
@@ -132,8 +140,9 @@ START_TEST(an_endless_client_gets_a_bounded_line)
 	struct log_access a = sample();
 
 	memset(big, '\n', sizeof(big));
-	a.method = a.target = a.url = a.protocol = a.referer = a.user_agent = a.user = a.content_type =
-		a.listener = a.outcome = a.reason = a.stored = a.error = view_make(big, sizeof(big));
+	a.method = a.target = a.url = a.protocol = a.referer = a.user_agent = a.user =
+	        a.content_type = a.listener = a.outcome = a.reason = a.stored = a.error =
+	                view_make(big, sizeof(big));
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		ck_assert_uint_lt(strlen(line_of(all[i], &a)), LOG_LINE_MAX - 1);
 	ck_assert_str_eq(line_of("json", &a) + strlen(line_of("json", &a)) - 6, "...\"}\n");
@@ -143,12 +152,14 @@ END_TEST
 static const struct {
 	const char *format, *why;
 } bad[] = {
-	{"apache", "access_log_format: \"apache\" is not common, combined, squid, json, or a string with %{FIELD} in it"},
-	{"", "access_log_format: \"\" is not common, combined, squid, json, or a string with %{FIELD} in it"},
-	{"%{status} %{nope}", "access_log_format: no such field: nope; there are time, client"},
-	{"%{status} %s", "access_log_format: a % that begins neither %{FIELD} nor %% at \"%s\""},
-	{"%{status", "access_log_format: a % that begins neither %{FIELD} nor %% at \"%{status\""},
-	{"%{status}\n", "access_log_format: a control character would break the lines"},
+        {"apache", "access_log_format: \"apache\" is not common, combined, squid, json, or a "
+                   "string with %{FIELD} in it"},
+        {"", "access_log_format: \"\" is not common, combined, squid, json, or a string with "
+             "%{FIELD} in it"},
+        {"%{status} %{nope}", "access_log_format: no such field: nope; there are time, client"},
+        {"%{status} %s", "access_log_format: a % that begins neither %{FIELD} nor %% at \"%s\""},
+        {"%{status", "access_log_format: a % that begins neither %{FIELD} nor %% at \"%{status\""},
+        {"%{status}\n", "access_log_format: a control character would break the lines"},
 };
 
 START_TEST(wrong_formats_are_explained)
@@ -185,19 +196,19 @@ static const struct {
 	bool origin;
 	const char *code;
 } codes[] = {
-	{"hit", "fresh", "", 0, false, "TCP_HIT"},
-	{"stale", "stale-allowed", "", 0, false, "TCP_HIT"},
-	{"stale", "stale", "connect", 0, false, "TCP_REFRESH_FAIL_OLD"},
-	{"stale", "stale", "", 503, true, "TCP_REFRESH_FAIL_OLD"},
-	{"revalidated", "stale", "", 304, true, "TCP_REFRESH_UNMODIFIED"},
-	{"revalidated", "stale", "", 200, true, "TCP_REFRESH_MODIFIED"},
-	{"miss", "uri-miss", "", 200, true, "TCP_MISS"},
-	{"miss", "stale", "", 200, true, "TCP_REFRESH_MODIFIED"},
-	{"miss", "request", "", 200, true, "TCP_CLIENT_REFRESH_MISS"},
-	{"pass", "method", "", 200, true, "TCP_MISS"},
-	{"tunnel", "", "", 0, true, "TCP_TUNNEL"},
-	{"denied", "", "", 0, false, "TCP_DENIED"},
-	{"error", "", "timeout", 0, false, "TCP_MISS"},
+        {"hit", "fresh", "", 0, false, "TCP_HIT"},
+        {"stale", "stale-allowed", "", 0, false, "TCP_HIT"},
+        {"stale", "stale", "connect", 0, false, "TCP_REFRESH_FAIL_OLD"},
+        {"stale", "stale", "", 503, true, "TCP_REFRESH_FAIL_OLD"},
+        {"revalidated", "stale", "", 304, true, "TCP_REFRESH_UNMODIFIED"},
+        {"revalidated", "stale", "", 200, true, "TCP_REFRESH_MODIFIED"},
+        {"miss", "uri-miss", "", 200, true, "TCP_MISS"},
+        {"miss", "stale", "", 200, true, "TCP_REFRESH_MODIFIED"},
+        {"miss", "request", "", 200, true, "TCP_CLIENT_REFRESH_MISS"},
+        {"pass", "method", "", 200, true, "TCP_MISS"},
+        {"tunnel", "", "", 0, true, "TCP_TUNNEL"},
+        {"denied", "", "", 0, false, "TCP_DENIED"},
+        {"error", "", "timeout", 0, false, "TCP_MISS"},
 };
 
 START_TEST(squid_codes)
@@ -220,7 +231,8 @@ END_TEST
 
 #define ROWS(a) sizeof(a) / sizeof((a)[0])
 UNIT_MAIN("log/format", tcase_add_loop_test(tc, formats_as_documented, 0, ROWS(formats));
-          tcase_add_test(tc, absent_things_are_dashes); tcase_add_test(tc, addresses_of_both_families);
+          tcase_add_test(tc, absent_things_are_dashes);
+          tcase_add_test(tc, addresses_of_both_families);
           tcase_add_test(tc, a_hostile_client_forges_no_line);
           tcase_add_test(tc, an_endless_client_gets_a_bounded_line);
           tcase_add_loop_test(tc, wrong_formats_are_explained, 0, ROWS(bad));

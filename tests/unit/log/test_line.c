@@ -23,17 +23,17 @@ static const struct {
 	bool quoted;
 	const char *out;
 } texts[] = {
-	{V(""), false, "-"},
-	{V("-"), false, "-"},
-	{V("curl/7.88"), true, "curl/7.88"},
-	{V("a b"), true, "a b"},
-	{V("a b"), false, "a\\x20b"},
-	{V("a\"b"), true, "a\\x22b"},
-	{V("a\\b"), true, "a\\x5Cb"},
-	{V("x\r\n10.0.0.1 - -"), true, "x\\x0D\\x0A10.0.0.1 - -"},
-	{V("\0\x1f\x7f\x80\xff"), true, "\\x00\\x1F\\x7F\\x80\\xFF"},
-	{V("\xc3\xa9"), true, "\\xC3\\xA9"},
-	{V("a\x1b[2J"), true, "a\\x1B[2J"},
+        {V(""), false, "-"},
+        {V("-"), false, "-"},
+        {V("curl/7.88"), true, "curl/7.88"},
+        {V("a b"), true, "a b"},
+        {V("a b"), false, "a\\x20b"},
+        {V("a\"b"), true, "a\\x22b"},
+        {V("a\\b"), true, "a\\x5Cb"},
+        {V("x\r\n10.0.0.1 - -"), true, "x\\x0D\\x0A10.0.0.1 - -"},
+        {V("\0\x1f\x7f\x80\xff"), true, "\\x00\\x1F\\x7F\\x80\\xFF"},
+        {V("\xc3\xa9"), true, "\\xC3\\xA9"},
+        {V("a\x1b[2J"), true, "a\\x1B[2J"},
 };
 
 START_TEST(text_escapes_what_could_forge_lines)
@@ -48,18 +48,18 @@ static const struct {
 	struct view in;
 	const char *out;
 } jsons[] = {
-	{V(""), "null"},
-	{V("a\"b\\c"), "\"a\\\"b\\\\c\""},
-	{V("a\nb\x7f"), "\"a\\u000ab\\u007f\""},
-	{V("\xc3\xa9"), "\"\xc3\xa9\""},
-	{V("\xc2\x85"), "\"\\u0085\""},             /* a control of the second set */
-	{V("\xf0\x9f\x98\x80"), "\"\xf0\x9f\x98\x80\""},
-	{V("\xff"), "\"\\\\xFF\""},
-	{V("\xc3"), "\"\\\\xC3\""},                 /* cut off */
-	{V("\xc0\xaf"), "\"\\\\xC0\\\\xAF\""},      /* RFC 3629 3: overlong */
-	{V("\xe0\x80\xaf"), "\"\\\\xE0\\\\x80\\\\xAF\""},
-	{V("\xed\xa0\x80"), "\"\\\\xED\\\\xA0\\\\x80\""}, /* RFC 3629 3: a surrogate */
-	{V("\xf4\x90\x80\x80"), "\"\\\\xF4\\\\x90\\\\x80\\\\x80\""}, /* above U+10FFFF */
+        {V(""), "null"},
+        {V("a\"b\\c"), "\"a\\\"b\\\\c\""},
+        {V("a\nb\x7f"), "\"a\\u000ab\\u007f\""},
+        {V("\xc3\xa9"), "\"\xc3\xa9\""},
+        {V("\xc2\x85"), "\"\\u0085\""}, /* a control of the second set */
+        {V("\xf0\x9f\x98\x80"), "\"\xf0\x9f\x98\x80\""},
+        {V("\xff"), "\"\\\\xFF\""},
+        {V("\xc3"), "\"\\\\xC3\""},            /* cut off */
+        {V("\xc0\xaf"), "\"\\\\xC0\\\\xAF\""}, /* RFC 3629 3: overlong */
+        {V("\xe0\x80\xaf"), "\"\\\\xE0\\\\x80\\\\xAF\""},
+        {V("\xed\xa0\x80"), "\"\\\\xED\\\\xA0\\\\x80\""},            /* RFC 3629 3: a surrogate */
+        {V("\xf4\x90\x80\x80"), "\"\\\\xF4\\\\x90\\\\x80\\\\x80\""}, /* above U+10FFFF */
 };
 
 START_TEST(json_is_valid)
@@ -109,7 +109,8 @@ START_TEST(numbers_are_padded)
 }
 END_TEST
 
-UNIT_MAIN("log/line", tcase_add_loop_test(tc, text_escapes_what_could_forge_lines, 0, sizeof(texts) / sizeof(texts[0]));
+UNIT_MAIN("log/line", tcase_add_loop_test(tc, text_escapes_what_could_forge_lines, 0,
+                                          sizeof(texts) / sizeof(texts[0]));
           tcase_add_loop_test(tc, json_is_valid, 0, sizeof(jsons) / sizeof(jsons[0]));
           tcase_add_test(tc, ceilings_hold); tcase_add_test(tc, messages_keep_utf8_but_no_controls);
           tcase_add_test(tc, numbers_are_padded);)

@@ -217,7 +217,8 @@ START_TEST(what_cannot_be_opened_is_named)
 
 	snprintf(value, sizeof(value), "%s/missing/log", dir);
 	ck_assert_int_eq(log_target_open(&target, "access_log", value, &why), LARDER_ENOENT);
-	ck_assert_msg(why && strstr(why, "access_log: cannot open /tmp/larder-log-") == why, "%s", why);
+	ck_assert_msg(why && strstr(why, "access_log: cannot open /tmp/larder-log-") == why, "%s",
+	              why);
 	ck_assert_ptr_nonnull(strstr(why, "No such file or directory"));
 	free(why);
 	ck_assert_int_eq(target.kind, LOG_OFF);

@@ -15,6 +15,16 @@
 static char dir[64], access_path[128], error_path[128];
 static struct log_stats stats;
 
+static uint64_t lines(void)
+{
+	return __atomic_load_n(&stats.lines, __ATOMIC_RELAXED);
+}
+
+static uint64_t dropped(void)
+{
+	return __atomic_load_n(&stats.dropped, __ATOMIC_RELAXED);
+}
+
 static void setup(void)
 {
 	view_copy(V("/tmp/larder-log-XXXXXX"), dir, sizeof(dir));
@@ -33,8 +43,10 @@ static void teardown(void)
 
 static void open_log(char *error, char *access, char *format)
 {
-	struct log_options o = {
-		.error_log = error, .log_level = LOG_L_INFO, .access_log = access, .access_log_format = format};
+	struct log_options o = {.error_log = error,
+	                        .log_level = LOG_L_INFO,
+	                        .access_log = access,
+	                        .access_log_format = format};
 	char *why = NULL;
 
 	ck_assert_int_eq(log_check(&o, &why), 0);
@@ -76,29 +88,35 @@ START_TEST(lines_arrive)
 	log_stop();
 	read_file(access_path, got, sizeof(got));
 	ck_assert_str_eq(got, "GET 200\nHEAD 404\n");
-	ck_assert_uint_eq(stats.lines, 2);
+	ck_assert_uint_eq(lines(), 2);
 	ck_assert_uint_eq(stats.dropped + stats.failures, 0);
 	read_file(error_path, got, sizeof(got));
-	ck_assert_msg(strstr(got, " worker 3 [") && strstr(got, "] warning: disk slow\\x0A\n"), "%s", got);
+	ck_assert_msg(strstr(got, " worker 3 [") && strstr(got, "] warning: disk slow\\x0A\n"),
+	              "%s", got);
 	ck_assert_ptr_null(strstr(got, "not this"));
 }
 END_TEST
 
+static void wait_for_size(off_t size)
+{
+	uint64_t end = clock_mono_ms() + 20000;
+	struct stat st = {0};
+
+	while (st.st_size < size && clock_mono_ms() < end) {
+		poll(NULL, 0, 1);
+		ck_assert_int_eq(stat(access_path, &st), 0);
+	}
+}
+
 START_TEST(a_line_needs_no_stop_to_arrive)
 {
 	static char got[65536];
-	struct stat st = {0};
 
 	open_log(error_path, access_path, (char[]){"%{status}"});
 	ck_assert_int_eq(log_start("worker 0", &stats), 0);
 	for (uint64_t i = 100; i < 103; i++) {
-		uint64_t end = clock_mono_ms() + 20000;
-
 		access_line("GET", i);
-		while (st.st_size < (off_t)(4 * (i - 99)) && clock_mono_ms() < end) {
-			poll(NULL, 0, 1);
-			ck_assert_int_eq(stat(access_path, &st), 0);
-		}
+		wait_for_size((off_t)(4 * (i - 99)));
 	}
 	read_file(access_path, got, sizeof(got));
 	ck_assert_str_eq(got, "100\n101\n102\n");
@@ -111,7 +129,7 @@ START_TEST(children_write_whole_lines)
 	static char got[1 << 22];
 	struct log_access a = {.status = 200};
 	char url[301];
-	size_t n, lines = 0;
+	size_t n, whole = 0;
 	int status;
 	pid_t pids[4];
 
@@ -126,7 +144,7 @@ START_TEST(children_write_whole_lines)
 			for (int j = 0; j < 2000; j++)
 				log_access(&a);
 			log_stop();
-			_exit(stats.lines == 2000 && !stats.dropped ? 0 : 2);
+			_exit(lines() == 2000 && !dropped() ? 0 : 2);
 		}
 	}
 	for (size_t i = 0; i < 4; i++) {
@@ -137,9 +155,9 @@ START_TEST(children_write_whole_lines)
 	ck_assert_uint_eq(n, 4 * 2000 * 303);
 	for (size_t i = 0; i < n; i += 303) {
 		ck_assert(got[i] == '<' && got[i + 301] == '>' && got[i + 302] == '\n');
-		lines++;
+		whole++;
 	}
-	ck_assert_uint_eq(lines, 8000);
+	ck_assert_uint_eq(whole, 8000);
 }
 END_TEST
 
@@ -154,11 +172,11 @@ START_TEST(a_stuck_reader_stops_nobody)
 	ck_assert_int_eq(mkfifo(access_path, 0600), 0);
 	open_log(error_path, access_path, (char[]){"%{url}"});
 	ck_assert_int_eq(log_start("worker 0", &stats), 0);
-	while (__atomic_load_n(&stats.dropped, __ATOMIC_RELAXED) == 0 && n < 100000) {
+	while (dropped() == 0 && n < 100000) {
 		log_access(&a);
 		n++;
 	}
-	ck_assert_uint_gt(stats.dropped, 0);
+	ck_assert_uint_gt(dropped(), 0);
 	start = clock_mono_ms();
 	log_error("still heard");
 	log_stop();
@@ -181,8 +199,8 @@ START_TEST(a_full_disk_is_counted)
 	access_line("GET", 200);
 	access_line("GET", 200);
 	log_stop();
-	ck_assert_uint_eq(stats.lines, 0);
-	ck_assert_uint_eq(stats.dropped, 2);
+	ck_assert_uint_eq(lines(), 0);
+	ck_assert_uint_eq(dropped(), 2);
 	ck_assert_uint_ge(stats.failures, 1);
 	read_file(error_path, got, sizeof(got));
 	ck_assert_msg(strstr(got, "access log: 2 lines dropped"), "%s", got);
@@ -260,6 +278,8 @@ START_TEST(a_fork_beside_the_thread_is_safe)
 	open_log(error_path, access_path, (char[]){"%{status}"});
 	ck_assert_int_eq(log_start("master", &stats), 0);
 	access_line("GET", 1);
+	/* Address sanitizers deadlock in children that were forked while a thread began. */
+	wait_for_size(2);
 	pid = fork();
 	if (pid == 0) {
 		log_info("before the thread");
@@ -273,7 +293,7 @@ START_TEST(a_fork_beside_the_thread_is_safe)
 	ck_assert_int_eq(status, 0);
 	log_stop();
 	read_file(access_path, got, sizeof(got));
-	ck_assert_uint_eq(strlen(got), 4);
+	ck_assert_str_eq(got[0] == '1' ? "1\n2\n" : "2\n1\n", got);
 	ck_assert(strstr(got, "1\n") && strstr(got, "2\n"));
 	read_file(error_path, got, sizeof(got));
 	ck_assert_ptr_nonnull(strstr(got, "before the thread"));
@@ -283,11 +303,11 @@ END_TEST
 static const struct {
 	const char *error, *access, *format, *why;
 } bad[] = {
-	{"stderr", "/", "json", "access_log: /: is a directory"},
-	{"/nonexistent/dir/log", "off", "json", "error_log: /nonexistent/dir: No such file"},
-	{"/dev/null/log", "off", "json", "error_log: /dev/null: is not a directory"},
-	{"", "off", "json", "error_log: \"\": neither a path nor"},
-	{"stderr", "off", "xml", "access_log_format: \"xml\" is not"},
+        {"stderr", "/", "json", "access_log: /: is a directory"},
+        {"/nonexistent/dir/log", "off", "json", "error_log: /nonexistent/dir: No such file"},
+        {"/dev/null/log", "off", "json", "error_log: /dev/null: is not a directory"},
+        {"", "off", "json", "error_log: \"\": neither a path nor"},
+        {"stderr", "off", "xml", "access_log_format: \"xml\" is not"},
 };
 
 START_TEST(options_are_checked)
@@ -307,26 +327,34 @@ START_TEST(repeated_messages_are_held_back)
 {
 	static char got[65536];
 	static uint64_t cell;
-	size_t lines = 0;
+	size_t said = 0;
 
 	open_log(error_path, (char[]){"off"}, (char[]){"json"});
 	for (int i = 0; i < 1000; i++)
 		log_limited(&cell, LOG_L_WARNING, "origin %d", i);
 	read_file(error_path, got, sizeof(got));
 	for (const char *p = got; (p = strchr(p, '\n')); p++)
-		lines++;
+		said++;
 	/* A second may end in between. */
-	ck_assert_uint_ge(lines, 1);
-	ck_assert_uint_le(lines, 5);
+	ck_assert_uint_ge(said, 1);
+	ck_assert_uint_le(said, 5);
 	ck_assert_ptr_nonnull(strstr(got, "warning: origin 0\n"));
 }
 END_TEST
 
-UNIT_MAIN("log/writer", tcase_add_checked_fixture(tc, setup, teardown); tcase_add_test(tc, lines_arrive);
-          tcase_add_test(tc, a_line_needs_no_stop_to_arrive); tcase_add_test(tc, children_write_whole_lines);
-          tcase_add_test(tc, a_stuck_reader_stops_nobody); tcase_add_test(tc, a_full_disk_is_counted);
-          tcase_add_test(tc, new_files_are_handed_over); tcase_add_test(tc, streams_are_not_reopened);
-          tcase_add_test(tc, opening_again_changes_the_target);
-          tcase_add_test(tc, a_fork_beside_the_thread_is_safe);
+/* The thread sanitizer does not follow threads of a forked child. */
+#ifdef __SANITIZE_THREAD__
+#define FORK_TEST(tc) (void)a_fork_beside_the_thread_is_safe
+#else
+#define FORK_TEST(tc) tcase_add_test(tc, a_fork_beside_the_thread_is_safe)
+#endif
+
+UNIT_MAIN("log/writer", tcase_add_checked_fixture(tc, setup, teardown);
+          tcase_add_test(tc, lines_arrive); tcase_add_test(tc, a_line_needs_no_stop_to_arrive);
+          tcase_add_test(tc, children_write_whole_lines);
+          tcase_add_test(tc, a_stuck_reader_stops_nobody);
+          tcase_add_test(tc, a_full_disk_is_counted); tcase_add_test(tc, new_files_are_handed_over);
+          tcase_add_test(tc, streams_are_not_reopened);
+          tcase_add_test(tc, opening_again_changes_the_target); FORK_TEST(tc);
           tcase_add_loop_test(tc, options_are_checked, 0, sizeof(bad) / sizeof(bad[0]));
           tcase_add_test(tc, repeated_messages_are_held_back);)

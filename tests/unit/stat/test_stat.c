@@ -113,8 +113,9 @@ START_TEST(prints_text_and_json)
 	ck_view_eq(buf_view(&out), "sample.requests 12\nsample.bytes 0\nsample.active 4\n");
 	buf_reset(&out);
 	ck_assert_int_eq(stat_map_json(map, &out), 0);
-	ck_view_eq(buf_view(&out),
-	           "{\n \"sample.requests\": 12,\n \"sample.bytes\": 0,\n \"sample.active\": 4\n}\n");
+	ck_view_eq(
+	        buf_view(&out),
+	        "{\n \"sample.requests\": 12,\n \"sample.bytes\": 0,\n \"sample.active\": 4\n}\n");
 	buf_fini(&out);
 	buf_init(&out, 10);
 	ck_assert_int_eq(stat_map_text(map, &out), LARDER_ELIMIT);
@@ -131,6 +132,7 @@ START_TEST(refuses_what_does_not_fit)
 END_TEST
 
 UNIT_MAIN("stat/stat", tcase_add_test(tc, rows_come_from_the_table);
-          tcase_add_test(tc, blocks_do_not_share_cache_lines); tcase_add_test(tc, sums_over_processes);
-          tcase_add_test(tc, a_level_is_never_below_nothing); tcase_add_test(tc, prints_text_and_json);
-          tcase_add_test(tc, refuses_what_does_not_fit);)
+          tcase_add_test(tc, blocks_do_not_share_cache_lines);
+          tcase_add_test(tc, sums_over_processes);
+          tcase_add_test(tc, a_level_is_never_below_nothing);
+          tcase_add_test(tc, prints_text_and_json); tcase_add_test(tc, refuses_what_does_not_fit);)
