@@ -71,7 +71,7 @@ static bool worth_finishing(const struct fill *f)
 	if (f->state == FILL_HEAD)
 		return false;
 	/* All of it is here: only the transfer's own end is to come, which keeps the connection usable. */
-	if (f->req.method == HTTP_METHOD_HEAD || have >= f->length)
+	if (have >= f->length)
 		return true;
 	if (f->storable != CACHE_STORE_OK || f->spool_ended ||
 	    f->length == HTTP_LENGTH_UNKNOWN || have > f->length)

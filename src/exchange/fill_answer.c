@@ -127,7 +127,8 @@ int fill_on_head(void *arg, const struct http_head *head, uint64_t length, const
 	check_magic(f, FILL_MAGIC);
 	f->info = *info;
 	f->status = head->status;
-	f->length = length;
+	/* Whatever Content-Length says here, it is not of this message (RFC 9112 §6.3). */
+	f->length = f->req.method == HTTP_METHOD_HEAD || head->status == 204 || head->status == 304 ? 0 : length;
 	own_head(f, head, date, &h);
 	if (f->validating && head->status == 304)
 		return on_304(f, &h);
@@ -140,7 +141,7 @@ int fill_on_head(void *arg, const struct http_head *head, uint64_t length, const
 	if (lines_pass_head(&h, &f->pass_head))
 		return f->pass_head.err;
 	if (f->want_store)
-		prepare_storing(f, &h, length);
+		prepare_storing(f, &h, f->length);
 	f->meta.status = head->status;
 	if (f->storable != CACHE_STORE_OK || f->invalidated) {
 		stat_add(&f->env->stats->not_stored, 1);

@@ -151,11 +151,7 @@ static struct view target_text(struct exchange *x, struct arena *arena)
 	struct view out;
 	struct buf b;
 
-	/* RFC 9112 §3.2.4: OPTIONS for an authority without a path is about the server. */
-	if (t->form == HTTP_ABSOLUTE_FORM && x->method == HTTP_METHOD_OPTIONS &&
-	    !view_ends(x->req.head->target, path))
-		return V("*");
-	if (x->listener->kind == EXCHANGE_FORWARD || t->form == HTTP_ASTERISK_FORM)
+	if (x->listener->kind == EXCHANGE_FORWARD || view_eq(path, V("*")))
 		return path;
 	prefix = view_make(prefix.ptr, view_find(prefix, '?'));
 	if (view_ends(prefix, V("/")))
