@@ -109,43 +109,26 @@ int store_verify_command(const struct ctl *c)
 
 /* ---- purge, when no daemon runs ---- */
 
-static void removed(void *arg, int err)
-{
-	int *first = arg;
-
-	if (err && err != LARDER_ENOENT && !*first)
-		*first = err;
-}
-
 /* 1: something was stored under the listener's key for the URL, 0: nothing, or negative. */
-static int purge_key(struct store *s, const struct exchange_listener *l, struct view url, int *failed)
+static int purge_key(struct store *s, const struct exchange_listener *l, struct view url)
 {
 	struct store_key key;
-	struct store_hit hit;
 	struct buf text;
-	int ret;
+	int64_t n;
 
 	buf_init(&text, KEY_TEXT_MAX);
-	ret = main_key_text(l, url, &text);
-	if (ret)
-		goto out;
-	store_key_init(s, buf_view(&text), &key);
-	ret = store_find(s, &key, NULL, &hit);
-	if (ret == STORE_NONE)
-		goto out;
-	if (ret > 0)
-		store_hit_done(s, &hit);
-	ret = store_remove(s, &key, removed, failed);
-	if (!ret)
-		ret = 1;
-out:
+	n = main_key_text(l, url, &text);
+	if (!n) {
+		store_key_init(s, buf_view(&text), &key);
+		n = store_remove_now(s, &key);
+	}
 	buf_fini(&text);
-	return ret;
+	return n < 0 ? (int)n : n > 0;
 }
 
-static int purge_url(struct store *s, const struct main_plan *plan, struct view url, int *failed)
+static int purge_url(struct store *s, const struct main_plan *plan, struct view url)
 {
-	int found = purge_key(s, NULL, url, failed);
+	int found = purge_key(s, NULL, url);
 
 	for (size_t i = 0; i < plan->nlisteners && found >= 0; i++) {
 		struct exchange_listener l;
@@ -156,7 +139,7 @@ static int purge_url(struct store *s, const struct main_plan *plan, struct view 
 		free(why);
 		if (ret)
 			return ret;
-		ret = purge_key(s, &l, url, failed);
+		ret = purge_key(s, &l, url);
 		main_exchange_listener_fini(&l);
 		found = ret < 0 ? ret : found | ret;
 	}
@@ -168,7 +151,7 @@ int store_purge_command(const struct ctl *c)
 	struct main_plan *plan = NULL;
 	struct store *s;
 	char *why = NULL;
-	int failed = 0, found, ignored;
+	int failed = 0, ignored;
 
 	if (main_plan_load(&c->args, &plan, &why, &ignored)) {
 		ctl_fail("%s", why ? why : "out of memory");
@@ -177,7 +160,8 @@ int store_purge_command(const struct ctl *c)
 	}
 	s = open_tool(c, true);
 	for (size_t i = 0; s && i < c->noperands && !failed; i++) {
-		found = purge_url(s, plan, view_of(c->operands[i]), &failed);
+		int found = purge_url(s, plan, view_of(c->operands[i]));
+
 		if (found < 0)
 			failed = found;
 		else

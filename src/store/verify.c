@@ -463,3 +463,34 @@ int store_verify(struct store *s, bool deep, bool repair_it,
 	free(v.damaged);
 	return err ? err : v.found;
 }
+
+/* ---- Removing, without a writer thread ---- */
+
+int64_t store_remove_now(struct store *s, const struct store_key *key)
+{
+	struct write w;
+	uint64_t n = 0;
+	int err;
+
+	check_magic(s, STORE_MAGIC);
+	if (s->readonly || s->writer.running)
+		return LARDER_EINVAL;
+	err = write_begin(s, &w);
+	if (!err)
+		err = row_drop_all(&w, key->hash, &n);
+	if (!err)
+		err = write_commit(&w);
+	else
+		write_abort(&w);
+	if (err || !n)
+		return err;
+	/* The files of what was dropped go one transaction later. */
+	err = write_begin(s, &w);
+	if (!err)
+		err = blob_bury(&w, 256);
+	if (!err)
+		err = write_commit(&w);
+	else
+		write_abort(&w);
+	return err ? err : (int64_t)n;
+}
