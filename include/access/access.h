@@ -17,7 +17,9 @@ struct access_options {
 /* A listener's policy, compiled from its options. */
 struct access;
 /* `forward`: a forward-like listener (else the origin is fixed and only clients are judged).
- * On error *why (to be freed) names option and value. 0, LARDER_EINVAL, LARDER_ENOMEM. */
+ * Reads the interfaces if nobody has yet. On bad values *why (to be freed) names option, value and
+ * what would be right; it is NULL for other errors. 0, LARDER_EINVAL, LARDER_ENOMEM, or that of
+ * access_interfaces_refresh. */
 int access_new(const struct access_options *o, bool forward, struct access **out, char **why);
 void access_free(struct access *a);
 
