@@ -143,17 +143,16 @@ END_TEST
 
 #define BAD(what, answer)                                                                          \
 	{                                                                                          \
-		what, answer, sizeof(answer) - 1, NULL, "http_protocol_error", false               \
+		what, answer, sizeof(answer) - 1, "http_protocol_error", false                     \
 	}
 #define BAD_CODING(what, answer)                                                                   \
 	{                                                                                          \
-		what, answer, sizeof(answer) - 1, NULL, "http_response_transfer_coding", true      \
+		what, answer, sizeof(answer) - 1, "http_response_transfer_coding", true            \
 	}
 
 static const struct {
 	const char *what, *answer;
 	size_t len;
-	const char *body;
 	const char *proxy_error;
 	bool head;
 } bad[] = {
