@@ -24,6 +24,9 @@ bool fill_fits(struct fill *f, struct exchange *x, bool waited)
 
 	if (f->state == FILL_FAILED)
 		return false;
+	/* A 304 may have made the response one that is not for others any more. */
+	if (f->revalidated && (f->meta.flags & ~f->old_meta.flags & CACHE_F_NO_CACHE))
+		return false;
 	if (f->revalidated)
 		return waited || cache_ttl(&f->meta, net_loop_wall_s(f->env->loop)) > 0;
 	/* What was asked for before the answer was made is as new as no-cache wants it. */
@@ -93,6 +96,12 @@ static bool stale_allowed(struct fill *f, struct exchange *x)
 	                            (uint32_t)(f->env->options->stale_if_error / 1000));
 }
 
+/* Date is ours when the origin sent none: then it says nothing about Last-Modified (RFC 9110 §8.8.2.2). */
+static void forget_date(struct fill *f)
+{
+	f->meta.flags &= ~(uint32_t)(CACHE_F_DATE | CACHE_F_LAST_MODIFIED_STRONG);
+}
+
 /* Makes what is stored, or leaves f->storable at the reason why nothing is. */
 static void prepare_storing(struct fill *f, const struct http_head *h, uint64_t length)
 {
@@ -142,6 +151,8 @@ int fill_on_head(void *arg, const struct http_head *head, uint64_t length, const
 		return f->pass_head.err;
 	if (f->want_store)
 		prepare_storing(f, &h, f->length);
+	if (!http_find(head, HTTP_DATE, 0))
+		forget_date(f);
 	f->meta.status = head->status;
 	if (f->storable != CACHE_STORE_OK || f->invalidated) {
 		stat_add(&f->env->stats->not_stored, 1);

@@ -43,7 +43,7 @@ static struct step step_hit(struct exchange *x, struct store_hit *hit)
 	int64_t now = net_loop_wall_s(x->env->loop);
 
 	cs.ttl = cache_ttl(&r->meta, now);
-	x->outcome = cs.ttl >= 0 ? OUT_HIT : OUT_STALE;
+	x->outcome = x->why == CACHE_USE_STALE_ALLOWED ? OUT_STALE : OUT_HIT;
 	x->reason = cache_reason_token(x->why);
 	a.file = store_hit_take_file(hit);
 	buf_reset(&x->lines);
@@ -112,7 +112,7 @@ static bool range_is_filled(struct exchange *x)
 	return n <= x->env->options->range_fill;
 }
 
-/* Preconditions other than those of caches are the origin's to judge. */
+/* If-Match and If-Unmodified-Since are the origin's to judge (RFC 9111 §4.3.2). */
 static bool for_the_origin(struct exchange *x)
 {
 	return x->conditional && (http_find(x->req.head, HTTP_IF_MATCH, 0) ||
@@ -122,7 +122,7 @@ static bool for_the_origin(struct exchange *x)
 static struct step miss(struct exchange *x)
 {
 	bool store = x->method == HTTP_METHOD_GET && !(x->cc.set & CACHE_CC_NO_STORE) &&
-	             !for_the_origin(x) && (!x->ranged || range_is_filled(x));
+	             (!x->ranged || range_is_filled(x));
 
 	/* RFC 9111 §5.2.1.7 */
 	if ((x->cc.set & CACHE_CC_ONLY_IF_CACHED) && x->listener->cache.request_directives)
@@ -135,6 +135,10 @@ struct step step_lookup(struct exchange *x)
 	struct store_hit hit;
 	struct step next;
 
+	if (for_the_origin(x)) {
+		x->why = CACHE_USE_REQUEST;
+		return fill_begin(x, false, NULL);
+	}
 	if (!cachable(x)) {
 		x->why = x->env->store && x->listener->options.cache ? CACHE_USE_METHOD : CACHE_STORE_BYPASSED;
 		return fill_begin(x, false, NULL);
