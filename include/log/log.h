@@ -41,7 +41,7 @@ int log_check(const struct log_options *o, char **why);
 int log_open(const struct log_options *o, char **why);
 /* After the fork: the name that stands in messages ("worker 3"), counters, and the writing thread. */
 int log_start(const char *process, struct log_stats *stats);
-/* Writes out what is queued (bounded: 1 s) and ends the thread. */
+/* Writes out what is queued and ends the thread; gives up after a second on a target that holds it. */
 void log_stop(void);
 /* SIGUSR1 in the master: opens the files anew. The new descriptors reach the children over the Unix sockets
  * that main keeps to each: log_reopen_fds gives them (-1: unchanged kind), log_adopt_fds takes them over. */
