@@ -40,8 +40,13 @@ void body_fail(struct session *s, unsigned status, const char *detail)
 	s->depth++;
 	exchange_body_abort(b->x);
 	s->depth--;
-	if (b->replied)
+	if (b->replied) {
+		/* Too late for an answer of our own; what follows cannot be told apart: it closes.
+		 */
+		if (status == 400)
+			stat_add(&s->client->stats->bad_requests, 1);
 		return;
+	}
 	session_end_exchange(s, true);
 	session_refuse(s, status, "http_request_error", detail);
 }
@@ -58,8 +63,6 @@ static bool decode_chunked(struct session *s)
 	b->tail.at = b->tail.len - in.len;
 	if (got < 0) {
 		b->given = view_make(NULL, 0);
-		if (fault.status != 413)
-			stat_add(&s->client->stats->bad_requests, b->replied);
 		body_fail(s, fault.status, fault.text);
 		return false;
 	}

@@ -174,6 +174,10 @@ void session_run(struct session *s);
 void session_soon(struct session *s);
 /* Ends it at once. */
 void session_kill(struct session *s);
+/* At the beginning of a drain: closes it if it is idle. What its client sent before it could know is still
+ * answered, and a connection that was just accepted has a moment for its first request. May free it. */
+void session_drain(struct session *s);
+#define DRAIN_FIRST_MS 500
 /* Waits for its first or next request, and nothing of it has come. */
 bool session_waits(const struct session *s);
 /* Ends the exchange, if there is one. */

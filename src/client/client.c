@@ -61,10 +61,8 @@ void client_drain(struct client *c, void (*done)(void *arg), void *arg)
 	c->drain_done = done;
 	c->drain_arg = arg;
 	listening_stop(c);
-	TAILQ_FOREACH_SAFE (s, &c->sessions, link, next) {
-		if (session_waits(s))
-			session_kill(s);
-	}
+	TAILQ_FOREACH_SAFE (s, &c->sessions, link, next)
+		session_drain(s);
 	if (TAILQ_EMPTY(&c->sessions))
 		net_task_post(c->loop, &c->drained);
 }

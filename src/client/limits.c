@@ -74,7 +74,11 @@ static struct deadline find_deadline(const struct session *s)
 		else if (s->requests)
 			sooner(&d, s->since_ms, o->idle_timeout, WAIT_IDLE);
 		else
-			sooner(&d, s->since_ms, o->head_timeout, WAIT_FIRST);
+			sooner(&d, s->since_ms,
+			       s->client->draining && o->head_timeout > DRAIN_FIRST_MS
+			               ? DRAIN_FIRST_MS
+			               : o->head_timeout,
+			       WAIT_FIRST);
 	}
 	if (s->blocked)
 		sooner(&d, s->moved_out_ms, o->send_timeout, WAIT_SEND);

@@ -156,6 +156,20 @@ bool session_waits(const struct session *s)
 	return s->state == SESSION_HEAD && (!s->busy || !span_left(&s->busy->in));
 }
 
+void session_drain(struct session *s)
+{
+	bool fresh =
+	        !s->requests && net_loop_now_ms(s->client->loop) < s->since_ms + DRAIN_FIRST_MS;
+
+	if (!session_waits(s))
+		return;
+	input_read(s);
+	if (session_waits(s) && !fresh)
+		session_kill(s);
+	else
+		session_run(s);
+}
+
 /* ---- The end of a request ---- */
 
 void session_end_exchange(struct session *s, bool aborted)
