@@ -348,6 +348,33 @@ START_TEST(drains_finish_what_runs)
 }
 END_TEST
 
+/* A client that has just connected could not know of the drain: it has a moment for its request. */
+START_TEST(drains_give_fresh_connections_a_moment)
+{
+	int silent, asks;
+	struct buf got;
+
+	server_start();
+	buf_init(&got, 65536);
+	silent = peer_connect();
+	asks = peer_connect();
+	wait_for(stat_get(&stats.connections) == 2);
+	server_drain();
+	peer_send(asks, V("GET /hit/1 HTTP/1.1\r\nHost: h\r\n\r\n"));
+	peer_read_all(asks, &got, NULL);
+	ck_assert_str_eq(buf_cstr(&got),
+	                 "HTTP/1.1 200 X\r\nContent-Length: 1\r\nConnection: close\r\n\r\na");
+	buf_reset(&got);
+	peer_read_all(silent, &got, NULL);
+	ck_assert_uint_eq(got.len, 0);
+	close(asks);
+	server_drained();
+	close(silent);
+	buf_fini(&got);
+	server_stop();
+}
+END_TEST
+
 START_TEST(drains_of_nobody_end)
 {
 	server_start();
@@ -426,5 +453,7 @@ UNIT_MAIN("client/limits", tcase_add_checked_fixture(tc, options_default, NULL);
           tcase_add_test(tc, without_descriptors_clients_wait);
           tcase_add_test(tc, connections_have_a_number_of_requests);
           tcase_add_loop_test(tc, early_answers_reach_clients_that_still_send, 0, 2);
-          tcase_add_test(tc, drains_finish_what_runs); tcase_add_test(tc, drains_of_nobody_end);
-          tcase_add_test(tc, the_end_comes_at_any_time); tcase_add_test(tc, crowds_are_served);)
+          tcase_add_test(tc, drains_finish_what_runs);
+          tcase_add_test(tc, drains_give_fresh_connections_a_moment);
+          tcase_add_test(tc, drains_of_nobody_end); tcase_add_test(tc, the_end_comes_at_any_time);
+          tcase_add_test(tc, crowds_are_served);)
