@@ -145,6 +145,7 @@ static int prepare(struct pool *p, const struct main_plan *plan, char **why)
 	if (err)
 		return err;
 	sockets_commit(&p->sockets);
+	sockets_warn_unused(&p->sockets, plan);
 	err = open_control(p, plan, why);
 	if (!err)
 		err = log_open(plan->log, why);

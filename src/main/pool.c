@@ -263,6 +263,15 @@ static void cover_for(struct pool *p, struct generation *g, unsigned index)
 	}
 }
 
+/* For all that are away: who covered for them may have died as well. */
+static void cover_vacant(struct pool *p, struct generation *g)
+{
+	for (size_t i = 1; i < g->nseats; i++) {
+		if (!g->seats[i].child)
+			cover_for(p, g, g->seats[i].index);
+	}
+}
+
 static bool holds_seat(const struct generation *g, const struct seat *s)
 {
 	return g && s >= g->seats && s < g->seats + g->nseats;
@@ -287,8 +296,7 @@ static void seat_vacated(struct pool *p, struct generation *g, struct seat *s, u
 		return;
 	log_warning("%s %u keeps dying: started again in %u ms", role_name(s->role), s->index,
 	            (unsigned)wait);
-	if (s->role == ROLE_WORKER)
-		cover_for(p, g, s->index);
+	cover_vacant(p, g);
 }
 
 static void describe_death(const struct child *c, int status, char *dst, size_t size)
@@ -416,6 +424,8 @@ void pool_child_ready(struct pool *p, struct child *c)
 		return;
 	c->state = CHILD_READY;
 	p->board[c->slot].state = CHILD_READY;
+	if (p->phase == PHASE_RUNNING && holds_seat(p->now, c->seat))
+		cover_vacant(p, p->now);
 	if (p->next && pool_generation_ready(p->next))
 		reload_switch(p);
 }

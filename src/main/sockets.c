@@ -160,6 +160,18 @@ void sockets_commit(struct sockets *s)
 		s->v[i].fresh = 0;
 }
 
+void sockets_warn_unused(const struct sockets *s, const struct main_plan *plan)
+{
+	char text[ADDR_TEXT_MAX];
+
+	for (size_t i = 0; i < s->n; i++) {
+		if (s->v[i].activated && main_plan_find(plan, &s->v[i].addr) < 0)
+			log_warning("the service manager gave a socket for %s, but no listener has that "
+			            "address",
+			            addr_format(&s->v[i].addr, text));
+	}
+}
+
 void sockets_rollback(struct sockets *s, const struct main_plan *keep)
 {
 	for (size_t i = s->n; i-- > 0;) {
@@ -198,7 +210,8 @@ size_t sockets_retire(struct sockets *s, const struct main_plan *plan)
 	for (size_t i = 0; i < s->n; i++) {
 		struct endpoint *e = &s->v[i];
 
-		if (plan && main_plan_find(plan, &e->addr) >= 0)
+		/* A socket of the service manager waits for a plan that wants it. */
+		if (plan && (e->activated || main_plan_find(plan, &e->addr) >= 0))
 			continue;
 		n++;
 		if (e->retiring)

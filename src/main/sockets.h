@@ -32,6 +32,8 @@ int sockets_activate(struct sockets *s);
 int sockets_open(struct sockets *s, const struct main_plan *plan, char **why);
 /* The plan runs: its sockets stay. */
 void sockets_commit(struct sockets *s);
+/* Names sockets of the service manager that no listener of the plan takes. */
+void sockets_warn_unused(const struct sockets *s, const struct main_plan *plan);
 /* Closes what the last sockets_open opened at addresses that `keep` (may be NULL) has not. */
 void sockets_rollback(struct sockets *s, const struct main_plan *keep);
 /* Does worker `index` of `workers` accept from socket `i`? */
