@@ -194,7 +194,7 @@ def test_statuses_without_body(proxy, origin, connect, status):
     origin.on("/n", answer(status=status, fields=[NO, 'ETag: "a"']))
     c = connect(proxy.port)
     for _ in range(2):
-        r = c.get(origin.url("/n"), 'If-None-Match: "a"')
+        r = c.get(origin.url("/n"), *(['If-None-Match: "a"'] if status == 304 else []))
         assert r.status == status and not r.has("Transfer-Encoding")
 
 

@@ -26,11 +26,25 @@ def home():
 
 
 @pytest.fixture
-def logged(larder):
-    """A forward proxy with a JSON access log; outcomes() gives the rows."""
-    d = larder("forward", workers=2, options=["access_log={home}/access", "access_log_format=json", "connect_ports=all"])
-    d.rows = lambda: [json.loads(line) for line in (d.home / "access").read_text().splitlines()]
-    return d
+def make_logged(larder):
+    """A factory of forward proxies with a JSON access log; rows() gives its lines."""
+    def make(*options):
+        d = larder("forward", workers=2, options=["access_log={home}/access", "access_log_format=json", *options])
+
+        def rows():
+            d.settle()
+            lines = lambda: (d.home / "access").read_text().splitlines()
+            until(lambda: len(lines()) >= d.stat("exchange.requests"), "the log to be written")
+            return [json.loads(line) for line in lines()]
+        d.rows = rows
+        return d
+    return make
+
+
+@pytest.fixture
+def logged(make_logged):
+    """One of them that tunnels to all ports."""
+    return make_logged("connect_ports=all")
 
 
 def need(*names):
@@ -178,7 +192,6 @@ def test_apt(logged, home):
         archive(server, home)
         direct = apt(home, "direct", server)
         first = apt(home, "first", server, logged)
-        logged.settle()
         before = len(logged.rows())
         second = apt(home, "second", server, logged)
         same_trees(direct, first)
@@ -285,9 +298,11 @@ PIXEL = bytes.fromhex("89504e470d0a1a0a0000000d494844520000000100000001080600000
                       "63fcffff3f030005fe02fea72d1c3a0000000049454e44ae426082")
 
 
-def test_chromium(logged, home):
+def test_chromium(make_logged, home):
     need("chromium")
     with Nginx() as server:
+        # A browser likes to call home: nothing but the test's server may be reached.
+        logged = make_logged(f"http_ports={server.port}", "connect_ports=1")
         server.write("index.html", PAGE, age=OLD)
         server.write("style.css", "body { color: rgb(1, 2, 3) }", age=OLD)
         server.write("code.js", "function code() { return 'ran' }", age=OLD)

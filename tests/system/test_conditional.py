@@ -65,7 +65,7 @@ def test_conditions_on_a_miss_reach_the_client_right(proxy, origin):
     assert proxy.get(origin.url("/m")).body == b"whole"
 
 
-@pytest.mark.parametrize("field", ['If-Match: "zzz"', "If-Unmodified-Since: " + http_date(-200000)])
+@pytest.mark.parametrize("field", ['If-Match: "zzz"', "If-Unmodified-Since: " + http_date(-200000)], ids=["match", "unmodified"])
 def test_failed_precondition(proxy, origin, field):
     origin.on("/p", lambda q, c: answer("x", status=412) if q.has("If-Match") or q.has("If-Unmodified-Since")
               else answer("body", fields=STORED))

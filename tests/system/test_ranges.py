@@ -40,7 +40,7 @@ def judge(r, status, first, last):
         assert r.body == BODY and not r.has("Content-Range")
 
 
-@pytest.mark.parametrize("wanted, condition, status, first, last", ROWS, ids=[f"{r[0]} {r[1] or ''}"[:40] for r in ROWS])
+@pytest.mark.parametrize("wanted, condition, status, first, last", ROWS, ids=[f"{i}-{r[0]}" for i, r in enumerate(ROWS)])
 def test_from_the_store(proxy, origin, wanted, condition, status, first, last):
     origin.on("/r", answer(BODY, fields=STRONG))
     proxy.get(origin.url("/r"))
