@@ -287,9 +287,10 @@ int access_destination(const struct access *a, const struct addr *client, const 
 	unsigned c = addr_classify(dest);
 
 	check_magic(a, ACCESS_MAGIC);
-	if (!a->forward || is_loopback(client))
+	if (!a->forward)
 		return 0;
-	if (!a->reach_local) {
+	/* Clients on this machine reach it without us. */
+	if (!a->reach_local && !is_loopback(client)) {
 		if (c & (ADDR_LOOPBACK | ADDR_UNSPECIFIED | ADDR_LINK_LOCAL | ADDR_MULTICAST |
 		         ADDR_RESERVED))
 			return refuse(why, "reach_local",

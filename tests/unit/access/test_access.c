@@ -232,6 +232,7 @@ START_TEST(destination)
 {
 	static const char *const afar[] = {"203.0.113.5", "::ffff:10.0.0.9", "2001:db8::9",
 					   "2002:7f00:1::", "64:ff9b::127.0.0.1"};
+	static const char *const here[] = {"127.0.0.1", "::1", "::ffff:127.0.0.1"};
 	struct addr dest = ip(destinations[_i].dest);
 	unsigned needs = destinations[_i].needs;
 
@@ -246,11 +247,13 @@ START_TEST(destination)
 			judge(afar[i], dest, true, given & LOCAL, given & PRIVATE, refused_by);
 		}
 	}
-	/* Clients on this machine can go there anyway; a reverse listener's origin is its owner's.
+	/* Clients on this machine reach it anyway, but private networks only by the option; a reverse
+	 * listener's origin is its owner's.
 	 */
-	judge("127.0.0.1", dest, true, false, false, NULL);
-	judge("::1", dest, true, false, false, NULL);
-	judge("::ffff:127.0.0.1", dest, true, false, false, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(here); i++) {
+		judge(here[i], dest, true, false, false, needs & PRIVATE ? "reach_private" : NULL);
+		judge(here[i], dest, true, false, true, NULL);
+	}
 	judge("203.0.113.5", dest, false, false, false, NULL);
 }
 END_TEST
