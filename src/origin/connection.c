@@ -121,10 +121,13 @@ curl_socket_t connection_open(void *arg, curlsocktype purpose, struct curl_socka
 	if (t->cancelled)
 		return CURL_SOCKET_BAD;
 	fd = socket(a->family, a->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, a->protocol);
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE))
+		failure_set(t, LARDER_EFILES, "proxy_internal_error", "Out of file descriptors.");
 	if (fd < 0)
 		return CURL_SOCKET_BAD;
 	c = conn_new(t->origin, fd);
 	if (!c) {
+		failure_set(t, LARDER_ENOMEM, "proxy_internal_error", "Out of memory.");
 		close(fd);
 		return CURL_SOCKET_BAD;
 	}

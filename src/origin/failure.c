@@ -20,12 +20,22 @@ static void connect_failure(struct origin_transfer *t, const char *detail)
 		return;
 	}
 	curl_easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &os_errno);
-	if (os_errno == ENETUNREACH || os_errno == EHOSTUNREACH)
+	switch (os_errno) {
+	case ENETUNREACH:
+	case EHOSTUNREACH:
 		failure_set(t, LARDER_ECONNECT, "destination_ip_unroutable", detail);
-	else if (os_errno == EMFILE || os_errno == ENFILE)
-		failure_set(t, LARDER_EFILES, "proxy_internal_error", detail);
-	else
+		break;
+	case ETIMEDOUT:
+		failure_set(t, LARDER_ETIMEOUT, "connection_timeout", detail);
+		break;
+	case 0:
+	case ECONNREFUSED:
 		failure_set(t, LARDER_ECONNECT, "connection_refused", detail);
+		break;
+	default:
+		failure_set(t, LARDER_ECONNECT, "destination_unavailable", detail);
+		break;
+	}
 }
 
 /* The connection broke, or what came on it is not HTTP to libcurl. */

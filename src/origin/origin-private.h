@@ -164,6 +164,8 @@ bool response_head(struct origin_transfer *t);
 /* Body bytes. False: stop (failed, cancelled, complete). *paused: nothing further was taken; the
  * same bytes have to be given again. */
 bool response_body(struct origin_transfer *t, struct view data, bool *paused);
+/* Has all of the answer come, as far as its framing tells? */
+bool response_whole(const struct origin_transfer *t);
 /* The connection ended, or libcurl says that the answer did. */
 void response_end(struct origin_transfer *t);
 

@@ -44,7 +44,7 @@ static int set_fixed(struct origin_transfer *t)
 	bad |= curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L);
 	bad |= curl_easy_setopt(e, CURLOPT_HTTP_CONTENT_DECODING, 0L);
 	bad |= curl_easy_setopt(e, CURLOPT_HTTP_TRANSFER_DECODING, 0L);
-	bad |= curl_easy_setopt(e, CURLOPT_BUFFERSIZE, 64L * 1024);
+	bad |= curl_easy_setopt(e, CURLOPT_BUFFERSIZE, 32L * 1024);
 	bad |= curl_easy_setopt(e, CURLOPT_ERRORBUFFER, t->error);
 	bad |= curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)options->connect_timeout);
 	bad |= curl_easy_setopt(e, CURLOPT_MAXAGE_CONN,
@@ -249,6 +249,11 @@ static void on_deadline(struct net_timer *timer)
 		return;
 	if (now < t->deadline_ms) {
 		net_timer_set(timer, t->deadline_ms - now);
+		return;
+	}
+	/* An early answer is all here, and the rest of the request body is the callee's delay. */
+	if (t->send_paused && response_whole(t)) {
+		transfer_phase(t, PHASE_BODY, t->origin->options->stall_timeout);
 		return;
 	}
 	failure_timeout(t);

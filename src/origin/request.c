@@ -215,7 +215,8 @@ size_t request_body(char *dst, size_t size, size_t n, void *arg)
 	stat_add(&t->origin->stats->bytes_out, (uint64_t)got);
 	if (got == 0 || t->sent == t->length)
 		body_over(t);
-	else if (!t->head_done)
-		transfer_phase(t, PHASE_SEND, t->origin->options->stall_timeout);
+	else if (!t->recv_paused)
+		transfer_phase(t, t->head_done ? PHASE_BODY : PHASE_SEND,
+		               t->origin->options->stall_timeout);
 	return (size_t)got;
 }

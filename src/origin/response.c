@@ -279,18 +279,23 @@ size_t response_data(char *data, size_t size, size_t n, void *arg)
 	return paused ? CURL_WRITEFUNC_PAUSE : v.len;
 }
 
+bool response_whole(const struct origin_transfer *t)
+{
+	if (!t->head_done)
+		return false;
+	return t->framing == HTTP_BODY_CHUNKED  ? t->chunked.done
+	       : t->framing == HTTP_BODY_LENGTH ? t->left == 0
+	                                        : t->framing == HTTP_BODY_NONE;
+}
+
 void response_end(struct origin_transfer *t)
 {
-	bool whole = t->framing == HTTP_BODY_CHUNKED  ? t->chunked.done
-	             : t->framing == HTTP_BODY_LENGTH ? t->left == 0
-	                                              : true;
-
 	if (t->complete)
 		return;
 	if (!t->head_done)
 		failure_set(t, LARDER_ECLOSED, "connection_terminated",
 		            "The origin closed the connection without an answer.");
-	else if (!whole)
+	else if (!response_whole(t) && t->framing != HTTP_BODY_CLOSE)
 		failure_set(t, LARDER_ECLOSED, "http_response_incomplete",
 		            "The origin closed the connection in the middle of its answer.");
 }

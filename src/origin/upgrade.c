@@ -184,12 +184,6 @@ static int take_head(struct origin_transfer *t)
 	return ok ? 1 : LARDER_ECLOSED;
 }
 
-static bool body_done(const struct origin_transfer *t)
-{
-	return t->framing == HTTP_BODY_NONE || (t->framing == HTTP_BODY_LENGTH && !t->left) ||
-	       (t->framing == HTTP_BODY_CHUNKED && t->chunked.done);
-}
-
 /* Works off what was read. False: it is over, one way or the other. */
 static bool consume(struct origin_transfer *t)
 {
@@ -206,12 +200,12 @@ static bool consume(struct origin_transfer *t)
 	data = view_make(up->in + up->at, up->len - up->at);
 	if (t->framing == HTTP_BODY_LENGTH && data.len > t->left)
 		data.len = t->left;
-	if (!body_done(t) && !response_body(t, data, &paused))
+	if (!response_whole(t) && !response_body(t, data, &paused))
 		return false;
 	t->recv_paused = paused;
 	if (!paused)
 		up->at = up->len = 0;
-	if (!paused && body_done(t)) {
+	if (!paused && response_whole(t)) {
 		t->complete = true;
 		return false;
 	}

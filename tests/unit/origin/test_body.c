@@ -164,6 +164,28 @@ START_TEST(answered_before_the_body_is_sent)
 }
 END_TEST
 
+/* The origin has said all, the client goes on sending for longer than an origin may be silent. */
+START_TEST(answered_long_before_the_body_is_sent)
+{
+	static const struct step steps[] = {S(ACCEPT),       S(HEAD),     TEXT(OK_EMPTY),
+	                                    {READ, NULL, 3}, S(FINISHED), S(0)};
+	struct script s;
+	struct fetch f;
+	struct rig r;
+
+	open_fetch(&r, &s, &f, steps);
+	r.options.stall_timeout = 50;
+	f.req.has_body = true;
+	f.req.length = 3;
+	f.upload = V("abc");
+	f.upload_waits = 200;
+	fetch_run(&f);
+	fetch_ended(&f, 0, NULL);
+	ck_assert_uint_eq(r.stats.bytes_out, 3);
+	close_fetch(&r, &s, &f);
+}
+END_TEST
+
 START_TEST(expectation)
 {
 	static const struct step steps[] = {S(ACCEPT),
@@ -356,6 +378,7 @@ END_TEST
 UNIT_MAIN("origin/body", tcase_add_loop_test(tc, upload, 0, ARRAY_LEN(uploads));
           tcase_add_test(tc, large_upload); tcase_add_test(tc, upload_ends_early);
           tcase_add_test(tc, answered_before_the_body_is_sent); tcase_add_test(tc, expectation);
+          tcase_add_test(tc, answered_long_before_the_body_is_sent);
           tcase_add_test(tc, expectation_failed); tcase_add_test(tc, origin_takes_no_more);
           tcase_add_loop_test(tc, paused, 0, 3 * ARRAY_LEN(pauses));
           tcase_add_test(tc, pause_outlasts_the_stall_timeout);
