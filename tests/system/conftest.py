@@ -6,6 +6,7 @@ import pytest
 
 from harness.client import Client
 from harness.daemon import Build, Larder
+from harness.network import Network
 from harness.origin import Origin
 
 
@@ -120,3 +121,19 @@ def connect():
     yield make
     for c in made:
         c.close()
+
+
+@pytest.fixture
+def network():
+    """network(ADDRESS…): from here on the test and what it starts are in a network namespace of their own, with
+    the addresses on its loopback. Ask for it before daemons and origins."""
+    if os.geteuid() != 0:
+        pytest.skip("only root makes network namespaces")
+    entered = []
+
+    def enter(*addresses):
+        entered.append(Network(*addresses))
+
+    yield enter
+    for n in entered:
+        n.leave()
