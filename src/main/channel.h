@@ -12,6 +12,7 @@ enum channel_type {
 	/* From a child: */
 	CHANNEL_READY = 1, /* a worker accepts, the keeper answers */
 	CHANNEL_RELOAD,    /* the keeper was asked to reload */
+	CHANNEL_DRAINING,  /* somebody else than the master told it to end, by SIGTERM */
 	/* From the master: */
 	CHANNEL_RELOADED, /* value: 0 or an error, text: why; answers the oldest CHANNEL_RELOAD */
 	CHANNEL_DRAIN,    /* finish and exit */

@@ -254,6 +254,8 @@ static void read_channel(struct pool *p, struct child *c)
 	}
 	if (m.type == CHANNEL_READY)
 		pool_child_ready(p, c);
+	else if (m.type == CHANNEL_DRAINING)
+		pool_child_draining(p, c);
 	else if (m.type == CHANNEL_RELOAD)
 		reload_begin(p, c);
 }

@@ -247,7 +247,7 @@ void pool_hand_over(struct pool *p, struct generation *g, const struct endpoint 
 		    channel_send(c->channel, &m, &e->fds[socket], 1) == 0)
 			return;
 	}
-	log_warning("no worker is there to accept for another one");
+	log_debug("no worker is there to accept for another one");
 }
 
 /* While a worker is away its sockets keep receiving connections: a sibling accepts them. */
@@ -428,4 +428,18 @@ void pool_child_ready(struct pool *p, struct child *c)
 		cover_vacant(p, p->now);
 	if (p->next && pool_generation_ready(p->next))
 		reload_switch(p);
+}
+
+void pool_child_draining(struct pool *p, struct child *c)
+{
+	struct generation *g = c->seat ? generation_of(p, c->seat) : NULL;
+
+	if (!g || p->phase != PHASE_RUNNING || c->state != CHILD_READY)
+		return;
+	log_info("%s %u (%d) was told to end: another takes its place", role_name(c->role), c->index,
+	         (int)c->pid);
+	c->seat->child = NULL;
+	c->seat->restart_ms = clock_mono_ms();
+	child_drain(p, g, c);
+	cover_vacant(p, g);
 }

@@ -113,6 +113,8 @@ void pool_timers(struct pool *p, uint64_t now_ms);
 /* The earliest moment that pool_timers waits for, or UINT64_MAX. */
 uint64_t pool_next_ms(const struct pool *p);
 void pool_child_ready(struct pool *p, struct child *c);
+/* It drains by itself: its seat is filled again at once. */
+void pool_child_draining(struct pool *p, struct child *c);
 void pool_broadcast(struct pool *p, const struct channel_message *m, const int *fds, size_t nfds);
 size_t pool_count(const struct pool *p, enum role role);
 /* Lets another worker of the generation accept from socket `fd` of the endpoint. */

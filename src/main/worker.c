@@ -101,7 +101,11 @@ static void worker_drain(struct worker *w)
 
 static void sigterm(void *arg)
 {
-	worker_drain(arg);
+	struct worker *w = arg;
+
+	if (!w->draining)
+		post_send(&w->post, CHANNEL_DRAINING);
+	worker_drain(w);
 }
 
 static void from_master(struct post *post, const struct channel_message *m, const int *fds,
