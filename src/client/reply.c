@@ -133,7 +133,7 @@ static void op_reply(void *c, const struct exchange_reply *r)
 
 /* ---- Bodies ---- */
 
-/* May something be sent now? Otherwise the exchange is told when it may. */
+/* May something be sent now? Otherwise the exchange is told when it may (or that it is over). */
 static bool has_room(struct session *s)
 {
 	struct busy *b = s->busy;
@@ -217,8 +217,7 @@ static size_t op_data(void *c, struct view data)
 	}
 	if (s->broken || b->aborted)
 		session_soon(s);
-	/* Nobody is left to wait for room: the end is on its way. */
-	return s->broken || b->aborted ? data.len : done;
+	return done;
 }
 
 /* By way of memory: chunks, and what the options keep from sendfile. */
@@ -286,16 +285,14 @@ static size_t op_file(void *c, int fd, uint64_t offset, uint64_t len)
 	if (offset > INT64_MAX - want) {
 		b->aborted = true;
 		session_soon(s);
-		return (size_t)len;
+		return 0;
 	}
 	if (b->chunks || (max && (b->length == HTTP_LENGTH_UNKNOWN ? len : b->length) > max))
 		done = copy_file(s, fd, offset, want);
 	else
 		done = send_file(s, fd, offset, want);
-	if (s->broken || b->aborted) {
+	if (s->broken || b->aborted)
 		session_soon(s);
-		return (size_t)len;
-	}
 	return done;
 }
 

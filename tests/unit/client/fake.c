@@ -210,7 +210,7 @@ static void start(struct exchange *x)
 	} else if (is(x, "known")) {
 		flow(x, x->n);
 	} else if (is(x, "short")) {
-		x->n--;
+		x->n -= x->n > 0;
 		flow(x, x->n + 1);
 	} else if (is(x, "long")) {
 		x->n++;
