@@ -43,14 +43,16 @@ struct origin_request {
 	struct view target; /* what stands in the request line, validated by http_target_parse */
 	/* The head's field lines, "Name: value", without CRLF, in their order and case, Host among
 	 * them (sent first), hop-by-hop fields gone. The transfer adds nothing but the framing of the body
-	 * and what Upgrade needs. */
+	 * and what Upgrade needs; Expect, Transfer-Encoding and a Content-Length that does not hold are
+	 * dropped. */
 	const struct view *fields;
 	unsigned nfields;
 	bool has_body;      /* then the body callback is asked; Content-Length or chunked by `length`: */
 	uint64_t length;    /* HTTP_LENGTH_UNKNOWN: chunked (HTTP/1.1) */
 	struct view expect; /* "Expect" line to pass on, or empty */
 	bool idempotent;    /* may be repeated once on a fresh connection if no byte of an answer came */
-	struct view upgrade; /* value of Upgrade to send (with Connection: upgrade), or empty */
+	/* Value of Upgrade to send (with Connection: upgrade), or empty; left out where there is a body. */
+	struct view upgrade;
 };
 
 struct origin_info {
@@ -80,7 +82,8 @@ struct origin_handlers {
 	/* 1xx but 101. The head's views are valid during the call. */
 	void (*interim)(void *arg, const struct http_head *head);
 	/* The final head; views valid during the call. *length as http_response_framing says
-	 * (HTTP_LENGTH_UNKNOWN for chunked and close). Negative: cancels with that error. */
+	 * (HTTP_LENGTH_UNKNOWN for chunked and close). Negative: ends it, and
+	 * done comes with that error (so for data and body). */
 	int (*head)(void *arg, const struct http_head *head, uint64_t length, const struct origin_info *info);
 	/* Body bytes, decoded from chunks. 0: taken; ORIGIN_PAUSE: nothing was taken, they come again after
 	 * origin_resume; negative: cancels. */

@@ -96,7 +96,7 @@ static void write_files(const struct tls_site *site, const char *conf)
 	ck_assert_ptr_nonnull(f);
 	fprintf(f,
 	        "%s daemon off; master_process off; pid %s/pid; error_log %s/error.log;\n"
-	        "events { worker_connections 64; }\n"
+	        "events { worker_connections 1024; }\n"
 	        "http { access_log off; client_body_temp_path %s/body; proxy_temp_path %s/proxy;\n"
 	        "fastcgi_temp_path %s/f; uwsgi_temp_path %s/u; scgi_temp_path %s/s;\n"
 	        "server { listen 127.0.0.1:%u ssl http2; ssl_certificate %s; ssl_certificate_key "
