@@ -2,8 +2,9 @@
 
 import os
 import shutil
+import socket
 import tempfile
-from pathlib import Path
+import threading
 
 import pytest
 
@@ -89,8 +90,19 @@ def test_wrong_name(trusting, origins, authority):
     assert o.count() == 0
 
 
-def test_plain_server_behind_https(trusting, origin):
-    refused(trusting.get(f"https://{origin.authority}/"))
+def test_plain_server_behind_https(trusting):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        def greet():
+            sock, _ = server.accept()
+            with sock:
+                sock.sendall(b"220 this is not TLS\r\n")
+                sock.settimeout(5)
+                while sock.recv(4096):
+                    pass
+        thread = threading.Thread(target=greet)
+        thread.start()
+        refused(trusting.get(f"https://127.0.0.1:{server.getsockname()[1]}/"))
+        thread.join(10)
 
 
 def test_verification_off(larder, origins, pair):

@@ -5,13 +5,16 @@ import pytest
 from harness.message import answer
 from harness.origin import Origin
 
-PLAIN = answer("site", fields=["Cache-Control: max-age=60"])
+
+def fresh_page(req, conn):
+    """Fresh for a minute."""
+    return answer("site", fields=["Cache-Control: max-age=60"])
 
 
 @pytest.fixture
 def site(larder, origin):
     """A reverse listener in front of the scripted origin."""
-    origin.on("*", PLAIN)
+    origin.on("*", fresh_page)
     return larder(f"reverse,http://{origin.authority}")
 
 
@@ -19,7 +22,7 @@ def site(larder, origin):
 def named(shared_larder):
     """A reverse listener that serves some names only."""
     o = Origin()
-    o.on("*", PLAIN)
+    o.on("*", fresh_page)
     yield shared_larder("reverse,http://" + o.authority, options=["names=www.example *.wild.example"])
     o.stop()
 
@@ -47,7 +50,7 @@ def test_hosts_are_kept_apart(site, origin):
 
 
 def test_origin_host_unites_them(larder, origin):
-    origin.on("*", PLAIN)
+    origin.on("*", fresh_page)
     d = larder(f"reverse,http://{origin.authority}", options=["origin_host=inner.example"])
     d.get("/x", host="a.example")
     d.settle()
@@ -57,7 +60,7 @@ def test_origin_host_unites_them(larder, origin):
 
 
 def test_prefix_of_the_origin(larder, origin):
-    origin.on("*", PLAIN)
+    origin.on("*", fresh_page)
     d = larder(f"reverse,http://{origin.authority}/base")
     d.get("/x", host="a.example")
     assert origin.last().target == "/base/x"
@@ -95,7 +98,7 @@ def test_http10_without_host(site, connect):
 
 
 def test_forwarded_for(larder, origin):
-    origin.on("*", PLAIN)
+    origin.on("*", fresh_page)
     d = larder(f"reverse,http://{origin.authority}", options=["forwarded_for=yes"])
     d.get("/", "X-Forwarded-For: 192.0.2.7", host="www.example")
     assert origin.last().get("X-Forwarded-For") == "192.0.2.7, 127.0.0.1"
@@ -109,7 +112,7 @@ def test_forwarded_for_is_off_by_default(site, origin):
 
 
 def test_visitors_cannot_force_the_origin(larder, origin):
-    origin.on("*", PLAIN)
+    origin.on("*", fresh_page)
     d = larder(f"reverse,http://{origin.authority}", options=["request_directives=no"])
     d.get("/x", host="h")
     d.settle()
@@ -127,7 +130,7 @@ def test_dead_origin_is_502(larder, origins):
 
 
 def test_cache_off_passes(larder, origin):
-    origin.on("*", PLAIN)
+    origin.on("*", fresh_page)
     d = larder(f"reverse,http://{origin.authority}", options=["cache=no"])
     for n in (1, 2):
         r = d.get("/x", host="h")
@@ -135,7 +138,7 @@ def test_cache_off_passes(larder, origin):
 
 
 def test_cache_status_off(larder, origin):
-    origin.on("*", PLAIN)
+    origin.on("*", fresh_page)
     d = larder(f"reverse,http://{origin.authority}", options=["cache_status=no"])
     assert not d.get("/x", host="h").has("Cache-Status")
 
