@@ -101,6 +101,7 @@ struct exchange {
 	bool finished;               /* end, abort or a complete reply was given */
 	unsigned restarts;           /* lookups begun again */
 	bool alone;                  /* waits for nobody: its key could not be shared */
+	enum cache_reason veto;      /* why the answer is not to be stored, if that is known before */
 	bool unconditional;          /* validating what is stored was of no use */
 	struct fill *fill;
 	bool collapsed;              /* joined a fill that ran already */
@@ -228,6 +229,7 @@ struct fill {
 	struct buf selecting, vary;
 	bool want_store;             /* to be stored if the answer allows it; conditions were left out */
 	bool background;             /* goes on without readers */
+	bool body_open;              /* the request's body has not ended yet */
 	bool invalidated;            /* something unsafe happened to its key: not to be stored */
 
 	/* A stored response that is being validated. */

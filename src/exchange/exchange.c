@@ -134,6 +134,7 @@ int exchange_new(struct exchange_env *env, const struct exchange_listener *liste
 	x->slot = slot;
 	x->method = (enum http_method)req->head->method;
 	x->why = CACHE_USE_URI_MISS;
+	x->veto = CACHE_STORE_BYPASSED;
 	*slot = x;
 	stat_add(&env->stats->requests, 1);
 	stat_add(&env->stats->active, 1);

@@ -68,7 +68,7 @@ static bool worth_finishing(const struct fill *f)
 
 	if (f->background || f->ended || f->revalidated)
 		return true;
-	if (f->state == FILL_HEAD)
+	if (f->state == FILL_HEAD || f->body_open)
 		return false;
 	/* All of it is here: only the transfer's own end is to come, which keeps the connection usable. */
 	if (have >= f->length)
@@ -156,7 +156,8 @@ static struct fill *fill_new(struct exchange *x, bool want_store)
 	f->want_store = want_store;
 	f->length = HTTP_LENGTH_UNKNOWN;
 	f->client = x->req.client;
-	f->storable = CACHE_STORE_BYPASSED;
+	f->storable = x->veto;
+	f->body_open = x->req.has_body;
 	TAILQ_INIT(&f->readers);
 	arena_init(&f->arena, ARENA_BLOCK, ARENA_BYTES);
 	buf_init(&f->key_text, KEY_BYTES);

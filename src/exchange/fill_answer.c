@@ -272,7 +272,7 @@ static void serve_fetched(struct fill *f, struct exchange *x)
 	x->outcome = cs.stored ? OUT_MISS : OUT_PASS;
 	x->reason = cs.fwd;
 	x->stored = cs.stored ? "yes" : cache_reason_token(f->storable);
-	if (!cs.stored && f->want_store)
+	if (!cs.stored && f->storable != CACHE_STORE_BYPASSED)
 		cs.detail = x->stored;
 	if (cs.stored) {
 		cs.has_ttl = true;

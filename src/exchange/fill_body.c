@@ -119,8 +119,12 @@ static ssize_t on_body(void *arg, char *dst, size_t room)
 	if (!x)
 		return LARDER_ECLOSED;
 	n = x->body.len < room ? x->body.len : room;
-	if (n == 0)
-		return x->body_ended ? 0 : LARDER_EAGAIN;
+	if (n == 0 && !x->body_ended)
+		return LARDER_EAGAIN;
+	if (n == 0) {
+		f->body_open = false;
+		return 0;
+	}
 	memcpy(dst, x->body.data, n);
 	buf_drop(&x->body, n);
 	if (x->body_held && x->body.len <= x->body.max / 2) {

@@ -121,13 +121,17 @@ static bool for_the_origin(struct exchange *x)
 
 static struct step miss(struct exchange *x)
 {
-	bool store = x->method == HTTP_METHOD_GET && !(x->cc.set & CACHE_CC_NO_STORE) &&
-	             (!x->ranged || range_is_filled(x));
+	bool store = x->method == HTTP_METHOD_GET;
+
+	if (store && (x->cc.set & CACHE_CC_NO_STORE))
+		x->veto = CACHE_STORE_REQUEST_NO_STORE;
+	else if (store && x->ranged && !range_is_filled(x))
+		x->veto = CACHE_STORE_PARTIAL;
 
 	/* RFC 9111 §5.2.1.7 */
 	if ((x->cc.set & CACHE_CC_ONLY_IF_CACHED) && x->listener->cache.request_directives)
 		return reply_error(x, 504, NULL, "Only a stored answer was asked for (only-if-cached), and there is none.");
-	return fill_begin(x, store, NULL);
+	return fill_begin(x, store && x->veto == CACHE_STORE_BYPASSED, NULL);
 }
 
 struct step step_lookup(struct exchange *x)
