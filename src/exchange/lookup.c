@@ -123,7 +123,7 @@ static struct step miss(struct exchange *x)
 {
 	bool store = x->method == HTTP_METHOD_GET;
 
-	if (store && (x->cc.set & CACHE_CC_NO_STORE))
+	if (store && (x->cc.set & CACHE_CC_NO_STORE) && x->listener->cache.request_directives)
 		x->veto = CACHE_STORE_REQUEST_NO_STORE;
 	else if (store && x->ranged && !range_is_filled(x))
 		x->veto = CACHE_STORE_PARTIAL;
