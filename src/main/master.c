@@ -260,13 +260,25 @@ static void read_channel(struct pool *p, struct child *c)
 		reload_begin(p, c);
 }
 
+/* The child behind a channel: it may have been reaped since it was polled. */
+static struct child *child_at(struct pool *p, int channel)
+{
+	struct child *c;
+
+	LIST_FOREACH(c, &p->children, link) {
+		if (c->channel == channel)
+			return c;
+	}
+	return NULL;
+}
+
 /* One turn: waits for signals and messages, at most until `until_ms`. */
 static int turn(struct pool *p, uint64_t until_ms)
 {
 	uint64_t now = clock_mono_ms(), wait = until_ms > now ? until_ms - now : 0;
 	size_t n = 1, count = 1;
 	struct pollfd *fds;
-	struct child *c, *next;
+	struct child *c;
 
 	LIST_FOREACH(c, &p->children, link)
 		count++;
@@ -278,15 +290,14 @@ static int turn(struct pool *p, uint64_t until_ms)
 		fds[n++] = (struct pollfd){.fd = c->channel, .events = POLLIN};
 	if (poll(fds, n, until_ms == UINT64_MAX || wait > 3600000 ? 3600000 : (int)wait) < 0)
 		goto out;
-	n = 1;
-	/* A message may bring a reload, whose children come in at the list's head, before those walked here. */
-	LIST_FOREACH_SAFE(c, &p->children, link, next) {
-		if (fds[n].revents && c->channel >= 0 && c->channel == fds[n].fd)
-			read_channel(p, c);
-		n++;
-	}
+	/* Signals first: when all of us are told to end, no worker that ends is replaced. */
 	if (fds[0].revents)
 		read_signals(p);
+	for (size_t i = 1; i < n; i++) {
+		c = fds[i].revents ? child_at(p, fds[i].fd) : NULL;
+		if (c)
+			read_channel(p, c);
+	}
 out:
 	free(fds);
 	return 0;
