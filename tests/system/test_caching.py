@@ -89,7 +89,6 @@ STORED = [
     ("public set-cookie", [], 200, ["Cache-Control: public, max-age=60", "Set-Cookie: a=b"]),
     ("quoted max-age 9111-5.2", [], 200, ['Cache-Control: max-age="60"']),
     ("upper case directive", [], 200, ["Cache-Control: MAX-AGE=60"]),
-    ("CDN-Cache-Control 9213", [], 200, ["Cache-Control: no-store", "CDN-Cache-Control: max-age=60"]),
 ]
 
 
