@@ -215,7 +215,8 @@ static size_t op_data(void *c, struct view data)
 			return done;
 		done += b->chunks ? send_chunk(s, rest) : send_plain(s, rest);
 	}
-	if (s->broken || b->aborted)
+	/* What was copied for a full socket needs watching, too. */
+	if (s->blocked || s->broken || b->aborted)
 		session_soon(s);
 	return done;
 }
