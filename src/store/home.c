@@ -223,7 +223,7 @@ static uint64_t default_size(int dir_fd, const struct home_note *note)
 static int prepare_folders(int dir_fd, uid_t uid, gid_t gid)
 {
 	static const char *const files[] = {"lock", "format", "index/data.mdb", "index/lock.mdb"};
-	int spool_fd, err = open_folder(dir_fd, "index", uid, gid, NULL);
+	int spool_fd = -1, err = open_folder(dir_fd, "index", uid, gid, NULL);
 
 	if (!err)
 		err = open_folder(dir_fd, "blobs", uid, gid, NULL);

@@ -271,6 +271,7 @@ static const char *check_row(struct verify *v, struct view key, struct view row,
 
 	if (record_parse(row, r))
 		return "can't be read";
+	v->responses += r->h.kind == RECORD_RESPONSE;
 	if (!record_intact(row))
 		return "has a wrong checksum";
 	primary = hash_128(r->key, v->s->seed);
@@ -279,12 +280,8 @@ static const char *check_row(struct verify *v, struct view key, struct view row,
 			   : primary;
 	if (expected.hi != hash.hi || expected.lo != hash.lo)
 		return "stands under another key's hash";
-	if (r->h.kind == RECORD_RESPONSE) {
-		v->responses++;
-		wrong = check_response(v, r, hash, primary);
-	} else {
-		wrong = check_marker(v, r);
-	}
+	wrong = r->h.kind == RECORD_RESPONSE ? check_response(v, r, hash, primary)
+					     : check_marker(v, r);
 	if (!wrong && expected.hi == primary.hi && expected.lo == primary.lo &&
 	    get(v, DB_URLS, view_make(url, record_url_key(r->key, primary, url)), &val) != 1)
 		wrong = "is missing in the table urls";

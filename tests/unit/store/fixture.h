@@ -14,7 +14,7 @@
 #include "store/store.h"
 #include "unit.h"
 
-#define FIX_GUARD_MS 10000
+#define FIX_GUARD_MS 30000
 
 struct fix {
 	char dir[128];

@@ -1,0 +1,122 @@
+#include "fixture.h"
+
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#define MIB (1u << 20)
+#define BODY_MAX (1u << 20)
+static char bytes[BODY_MAX];
+
+/* Sizes in turns: phases of small responses and phases of files, which starve each other where
+ * free pages of the index are not given back. */
+static const struct churn {
+	const char *name;
+	uint64_t cap;
+	size_t small, large;
+	unsigned phase; /* responses in a row of one size */
+	unsigned batch; /* queued at once */
+	unsigned times; /* how often the cap is written */
+} churns[] = {
+	{"4 KiB and 300 KiB", 8 * MIB, 4096, 300000, 200, 40, 20},
+	{"28 KiB and 100 KiB", 16 * MIB, 28000, 100000, 100, 20, 20},
+	{"64 KiB and 1 MiB", 16 * MIB, 65536, 1000000, 40, 6, 20},
+	{"1 KiB and 20 KiB, all in the index", 12 * MIB, 1000, 20000, 2000, 200, 4},
+};
+
+struct sample {
+	uint64_t max, n;
+	int stop;
+};
+
+/* A process that looks at the blocks all the time. */
+static pid_t sampler(struct fix *f, struct sample *s)
+{
+	pid_t pid = fork();
+
+	ck_assert_int_ge(pid, 0);
+	if (pid)
+		return pid;
+	while (!__atomic_load_n(&s->stop, __ATOMIC_SEQ_CST)) {
+		uint64_t now = fix_du(f);
+
+		if (now > s->max)
+			s->max = now;
+		s->n++;
+	}
+	_exit(0);
+}
+
+static struct sample *sample_new(void)
+{
+	struct sample *s = mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE,
+	                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	ck_assert(s != MAP_FAILED);
+	return s;
+}
+
+/* Bodies come faster here than any network brings them: one that found no room comes again when the
+ * writer had its turn. */
+static bool queue_patiently(struct fix *f, const struct item *it)
+{
+	for (int tries = 0; tries < 20; tries++) {
+		int err = fix_queue(f, it);
+
+		if (!err)
+			return true;
+		ck_assert_int_eq(err, LARDER_ENOSPC);
+		ck_assert_int_eq(fix_remove(f, "GET http://nowhere/"), 0);
+	}
+	return false;
+}
+
+START_TEST(never_above_the_cap)
+{
+	const struct churn *c = &churns[_i];
+	struct sample *sample = sample_new();
+	uint64_t written = 0, n = 0, stored = 0, highest = 0;
+	struct store_usage u;
+	char key[64];
+	struct fix f;
+	pid_t pid;
+
+	fix_start(&f, c->cap);
+	pid = sampler(&f, sample);
+	while (written < c->cap * c->times) {
+		for (unsigned i = 0; i < c->batch; i++, n++) {
+			size_t len = n / c->phase % 2 ? c->large : c->small;
+			struct item it = {.key = key};
+
+			snprintf(key, sizeof(key), "GET http://host%lu.example/%lu", n % 7, n);
+			it.body = fix_bytes(bytes, len - n % 100, n);
+			stored += queue_patiently(&f, &it);
+			written += len;
+		}
+		if (f.pending)
+			fix_wait(&f);
+		ck_assert_int_eq(store_usage(f.s, &u), 0);
+		if (u.allocated > highest)
+			highest = u.allocated;
+	}
+	sample->stop = 1;
+	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+	ck_assert_int_eq(store_usage(f.s, &u), 0);
+	fprintf(stderr,
+	        "%s: %lu asked, %lu queued, %lu stored, %lu refused; at most %lu KiB by du (%lu "
+	        "samples), %lu KiB by account; now %lu records, index %lu KiB (%lu free), blobs %lu KiB\n",
+	        c->name, n, stored, f.stats.inserts, f.stats.refused_full, sample->max >> 10,
+	        sample->n, highest >> 10, u.records, u.index_bytes >> 10, u.index_free_bytes >> 10,
+	        u.blob_bytes >> 10);
+	ck_assert_msg(sample->max <= c->cap, "%lu bytes allocated", sample->max);
+	ck_assert_uint_le(highest, c->cap);
+	/* The cap is used, and nearly everything finds its place. */
+	ck_assert_uint_ge(highest, c->cap / 2);
+	ck_assert_uint_ge(f.stats.inserts, n * 9 / 10);
+	ck_assert_int_eq(fix_verify(&f), 0);
+	fix_stop(&f);
+	munmap(sample, sizeof(*sample));
+}
+END_TEST
+
+UNIT_MAIN("store/cap", tcase_add_loop_test(tc, never_above_the_cap, 0, ARRAY_LEN(churns));)

@@ -1,0 +1,180 @@
+/* Several processes write and are killed at random: what was acknowledged stays, byte for byte. */
+#include "fixture.h"
+
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include "base/clock.h"
+
+#define WRITERS 3
+#define ROUNDS 12
+#define KEYS 64
+#define BODY_MAX 200000
+
+static char bytes[BODY_MAX];
+
+struct shared {
+	uint32_t acked[WRITERS][KEYS]; /* generation of the body, 0: none */
+	uint32_t asked[WRITERS][KEYS];
+	uint64_t acks;
+};
+
+static size_t body_len(unsigned w, unsigned k)
+{
+	static const size_t lens[] = {100, 3000, 9000, 70000, 20, 60000, 150000, 1500};
+
+	return lens[(w + k) % ARRAY_LEN(lens)] + k % 50;
+}
+
+/* Every fourth is the same under all keys of that length, so that files are shared. */
+static struct view body_of(unsigned w, unsigned k, uint32_t generation)
+{
+	return fix_bytes(bytes, body_len(w, k), k % 4 ? w * 1000003u + k * 101u + generation : 1);
+}
+
+struct ack {
+	struct fix *f;
+	struct shared *shared;
+	unsigned w, k;
+	uint32_t generation;
+};
+
+static void acked(void *arg, int err)
+{
+	struct ack *a = arg;
+
+	if (!err) {
+		__atomic_store_n(&a->shared->acked[a->w][a->k], a->generation, __ATOMIC_SEQ_CST);
+		__atomic_fetch_add(&a->shared->acks, 1, __ATOMIC_SEQ_CST);
+	}
+	fix_done(a->f, err);
+	free(a);
+}
+
+static void write_one(struct fix *f, struct shared *shared, unsigned w, unsigned k)
+{
+	struct ack *a = malloc(sizeof(*a));
+	uint32_t generation = shared->asked[w][k] + 1;
+	struct view body = body_of(w, k, generation);
+	struct item it = {.body = body};
+	struct store_spool *sp = store_spool_new(f->s, body.len);
+	struct store_record r;
+	struct store_key key;
+	char text[64];
+
+	snprintf(text, sizeof(text), "GET http://writer%u.example/%u", w, k);
+	shared->asked[w][k] = generation;
+	*a = (struct ack){f, shared, w, k, generation};
+	fix_record(&it, &r);
+	store_key_init(f->s, view_of(text), &key);
+	if (store_spool_append(sp, body) == 0 && store_commit(f->s, &key, &r, sp, acked, a) == 0)
+		f->pending++;
+	else
+		free(a);
+	store_spool_unref(sp);
+}
+
+static void writer(struct fix *f, struct shared *shared, unsigned w)
+{
+	unsigned k = 0;
+
+	fix_open_store(f);
+	for (;;) {
+		for (int i = 0; i < 8; i++, k = (k + 1) % KEYS)
+			write_one(f, shared, w, k);
+		if (f->pending)
+			fix_wait(f);
+	}
+}
+
+static void wait_acks(struct shared *shared, uint64_t more)
+{
+	uint64_t until = shared->acks + more, start = clock_mono_ms();
+
+	while (__atomic_load_n(&shared->acks, __ATOMIC_SEQ_CST) < until) {
+		ck_assert_uint_lt(clock_mono_ms() - start, 20000);
+		usleep(200);
+	}
+}
+
+/* What was acknowledged, or what was asked for after it and may have been committed. */
+static void check_all(struct fix *f, struct shared *shared)
+{
+	struct store_hit hit;
+	char text[64];
+
+	for (unsigned w = 0; w < WRITERS; w++) {
+		for (unsigned k = 0; k < KEYS; k++) {
+			uint32_t g = shared->acked[w][k], last = shared->asked[w][k];
+			bool same = false;
+
+			if (!g)
+				continue;
+			snprintf(text, sizeof(text), "GET http://writer%u.example/%u", w, k);
+			ck_assert_msg(fix_find(f, text, NULL, &hit) == STORE_FOUND,
+			              "%s was lost", text);
+			for (; g <= last && !same; g++)
+				same = fix_body_is(&hit, body_of(w, k, g));
+			ck_assert_msg(same, "%s has another body", text);
+			store_hit_done(f->s, &hit);
+		}
+	}
+}
+
+static uint64_t blob_files;
+
+static int count_blob(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+	(void)st;
+	blob_files += flag == FTW_F && ftw->level == 3 && strstr(path, "/blobs/");
+	return 0;
+}
+
+START_TEST(killed_writers_lose_nothing)
+{
+	struct shared *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+	                             MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct store_usage u;
+	pid_t pids[WRITERS];
+	struct fix f;
+
+	ck_assert(shared != MAP_FAILED);
+	fix_init(&f, 512u << 20);
+	f.options.durability = _i;
+	f.options.inline_max = 32u << 10;
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		fix_open_home(&f);
+		for (unsigned w = 0; w < WRITERS; w++) {
+			pids[w] = fork();
+			ck_assert_int_ge(pids[w], 0);
+			if (!pids[w])
+				writer(&f, shared, w);
+		}
+		/* One after the other, with the others going on: in the last writer's hands
+		 * the lock of a dead one is found. */
+		for (unsigned w = 0; w < WRITERS; w++) {
+			wait_acks(shared, 5 + (round * 7 + w * 3) % 11);
+			ck_assert_int_eq(kill(pids[w], SIGKILL), 0);
+			ck_assert_int_eq(waitpid(pids[w], NULL, 0), pids[w]);
+		}
+		fix_open_store(&f);
+		check_all(&f, shared);
+		ck_assert_int_eq(fix_remove(&f, "GET http://nowhere/"), 0);
+		store_maintain(f.s, clock_mono_ms());
+		ck_assert_int_eq(fix_verify(&f), 0);
+		ck_assert_int_eq(store_usage(f.s, &u), 0);
+		blob_files = 0;
+		nftw(f.dir, count_blob, 16, FTW_PHYS);
+		ck_assert_uint_eq(blob_files, u.blobs);
+		/* Nothing is left on account of the dead. */
+		ck_assert_uint_eq(u.allocated, u.index_bytes + u.blob_bytes);
+		fix_close_store(&f);
+		store_home_free(f.home);
+	}
+	fprintf(stderr, "%lu commits acknowledged, %lu records\n", shared->acks, u.records);
+	fix_cleanup();
+}
+END_TEST
+
+UNIT_MAIN("store/crash", tcase_add_loop_test(tc, killed_writers_lose_nothing, 0, 3);)
