@@ -53,7 +53,7 @@ struct log_access {
 	int64_t time_us;
 	struct addr client, origin; /* len 0: none */
 	struct view listener, method, url, target, protocol, outcome, reason, stored, error, referer,
-		user_agent, user, content_type; /* empty: "-" (JSON: null) */
+		user_agent, content_type; /* empty: "-" (JSON: null) */
 	uint64_t status, bytes, body_bytes, received, ttfb_us, total_us, origin_status;
 };
 /* Is there an access log at all? (Then nothing needs to be collected.) */

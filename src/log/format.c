@@ -155,9 +155,8 @@ static void format_json(struct log_line *l, const struct log_access *a)
 static void format_common(struct log_line *l, const struct log_access *a)
 {
 	put_ip(l, &a->client);
-	log_line_add(l, V(" - "));
-	log_line_text(l, a->user, false, TEXT_MAX);
-	log_line_add(l, V(" ["));
+	/* Neither ident nor user: larder asks nobody for a name. */
+	log_line_add(l, V(" - - ["));
 	log_line_add(l, view_of(log_clock_at(whole_seconds(a->time_us))->clf));
 	log_line_add(l, V("] \""));
 	if (a->method.len) {
@@ -234,8 +233,7 @@ static void format_squid(struct log_line *l, const struct log_access *a)
 	log_line_addc(l, ' ');
 	log_line_text(l, a->url.len ? a->url : a->target, false, URL_MAX);
 	log_line_addc(l, ' ');
-	log_line_text(l, a->user, false, TEXT_MAX);
-	log_line_add(l, a->origin.len ? V(" HIER_DIRECT/") : V(" HIER_NONE/"));
+	log_line_add(l, a->origin.len ? V("- HIER_DIRECT/") : V("- HIER_NONE/"));
 	put_ip(l, &a->origin);
 	log_line_addc(l, ' ');
 	/* The type alone: Squid leaves parameters out. */

@@ -70,7 +70,7 @@ static const struct {
          "1.1\",\"status\":200,\"outcome\":\"hit\","
          "\"reason\":\"fresh\",\"stored\":null,\"bytes\":2500,\"body_bytes\":2326,\"received\":80,"
          "\"ttfb\":0.000950,\"total\":1.500123,\"origin\":null,\"origin_status\":0,\"error\":null,"
-         "\"referer\":\"http://example.com/\",\"user_agent\":\"agent \\\"x\\\"\",\"user\":null,"
+         "\"referer\":\"http://example.com/\",\"user_agent\":\"agent \\\"x\\\"\","
          "\"content_type\":\"text/html; charset=utf-8\"}\n"},
         {"%{status} %{outcome}/%{reason} 100%% \"%{user_agent}\" %{user_agent} %{total}s %{origin} "
          "%{time}",
@@ -116,10 +116,10 @@ END_TEST
 START_TEST(a_hostile_client_forges_no_line)
 {
 	static const char *const all[] = {"common", "combined", "squid", "json",
-	                                  "%{method} %{target} \"%{user}\""};
+	                                  "%{method} %{target} \"%{referer}\""};
 	struct log_access a = sample();
 
-	a.method = a.target = a.url = a.protocol = a.referer = a.user_agent = a.user =
+	a.method = a.target = a.url = a.protocol = a.referer = a.user_agent =
 	        a.content_type = V("x\" 200 1\n1.2.3.4 - - [10/Oct/2000:13:55:36 -0700] \"GET / "
 	                           "HTTP/1.1\" 200 1\r\n\0\x1b[31m\xff");
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
@@ -140,7 +140,7 @@ START_TEST(an_endless_client_gets_a_bounded_line)
 	struct log_access a = sample();
 
 	memset(big, '\n', sizeof(big));
-	a.method = a.target = a.url = a.protocol = a.referer = a.user_agent = a.user =
+	a.method = a.target = a.url = a.protocol = a.referer = a.user_agent =
 	        a.content_type = a.listener = a.outcome = a.reason = a.stored = a.error =
 	                view_make(big, sizeof(big));
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
