@@ -115,7 +115,7 @@ def test_text_lines_cannot_be_forged(logged, origin, connect, fmt):
 
 
 def test_format_string(logged, origin):
-    d = logged("%{method} %{status} <%{outcome}> %{user} 100%%")
+    d = logged("%{method} %{status} <%{outcome}> %{referer} 100%%")
     origin.on("/", answer("x", fields=["Cache-Control: no-store"]))
     d.get(origin.url("/"))
     assert re.fullmatch(r"GET 200 <(miss|pass)> - 100%%?", lines(d)[0]), lines(d)[0]
