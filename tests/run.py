@@ -154,7 +154,7 @@ def main():
             lint(total)
         elif suite == "system" and ready:
             os.environ.setdefault("LARDER_TEST_PATIENCE", "60")
-            pytest("system", ready[0], ["-m", "not big", "-n", str(args.jobs), "--dist", "worksteal"], total)
+            pytest("system", ready[0], ["-m", "not big", "-n", str(args.jobs)], total)
         elif suite == "big" and ready:
             pytest("big", ready[0], ["-m", "big"], total)
     if total.wrong:
