@@ -116,6 +116,8 @@ void store_file_unref(struct store *s, struct store_file *f);
 
 struct store_spool;
 
+/* Is a body of `length` bytes (HTTP_LENGTH_UNKNOWN: true) one that could be stored: within object_max and the cap? */
+bool store_accepts(const struct store *s, uint64_t length);
 /* A new spool, one reference. `expected`: body length or HTTP_LENGTH_UNKNOWN. Memory up to
  * inline_max, then an unnamed file. NULL: out of memory. */
 struct store_spool *store_spool_new(struct store *s, uint64_t expected);

@@ -14,6 +14,13 @@
 #define SPOOL_FIRST 4096
 #define SPOOL_STEP (64u << 10) /* of the reservation */
 
+bool store_accepts(const struct store *s, uint64_t length)
+{
+	check_magic(s, STORE_MAGIC);
+	return length == HTTP_LENGTH_UNKNOWN ||
+	       (length <= s->options->object_max && length <= room_for_spools(s->pool));
+}
+
 struct store_spool *store_spool_new(struct store *s, uint64_t expected)
 {
 	struct store_spool *sp;
