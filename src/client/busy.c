@@ -47,6 +47,7 @@ static void begin_request(struct session *s)
 	http_head_init(&b->head, b->fields, (unsigned)s->client->options->request_fields_max);
 	b->sent = (struct exchange_sent){0};
 	b->head_began_ms = 0;
+	b->head_len = 0;
 	b->body = BODY_NONE;
 	b->body_done = b->body_over = true;
 	b->given = view_make(NULL, 0);
@@ -136,6 +137,5 @@ void busy_next(struct session *s)
 	drop_tail(b);
 	if (b->in.at == b->in.len)
 		b->in.at = b->in.len = 0;
-	b->head_len = 0;
 	begin_request(s);
 }

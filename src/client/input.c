@@ -64,14 +64,12 @@ void input_read(struct session *s)
 }
 
 /* Room for the rest of a head. */
-static int make_room(struct session *s)
+static int grow(struct session *s)
 {
 	const struct client_options *o = s->client->options;
 	size_t max = (size_t)(o->request_line_max + o->request_head_max) + 16, cap;
 	struct span *in = &s->busy->in;
 
-	if (in->len < in->cap)
-		return 0;
 	if (in->at) {
 		memmove(in->data, in->data + in->at, span_left(in));
 		in->len -= in->at;
@@ -82,6 +80,34 @@ static int make_room(struct session *s)
 		max = IN_FIRST;
 	cap = in->cap < max / 2 ? in->cap * 2 : max;
 	return cap > in->cap ? span_grow(in, cap) : LARDER_ELIMIT;
+}
+
+static size_t offset_of(struct view v, const char *data)
+{
+	return v.len ? (size_t)(v.ptr - data) : 0;
+}
+
+static int make_room(struct session *s)
+{
+	struct http_head *h = &s->busy->head;
+	struct span *in = &s->busy->in;
+	size_t method, target;
+	int err;
+
+	if (in->len < in->cap)
+		return 0;
+	/* A request line that is there already goes with its bytes: it is logged even if the head
+	 * never ends. */
+	method = offset_of(h->method_text, in->data + in->at);
+	target = offset_of(h->target, in->data + in->at);
+	err = grow(s);
+	if (err)
+		return err;
+	if (h->method_text.len)
+		h->method_text.ptr = in->data + in->at + method;
+	if (h->target.len)
+		h->target.ptr = in->data + in->at + target;
+	return 0;
 }
 
 static void find_local(struct session *s)
@@ -108,8 +134,10 @@ static bool judge(struct session *s, enum http_framing *framing, uint64_t *lengt
 	struct busy *b = s->busy;
 	struct http_fault fault;
 
+	/* RFC 9112 §3.2.2: a Host that differs from an absolute-form target is ignored; the origin is
+	 * sent the target's. */
 	if (http_request_framing(&b->head, framing, length, &fault) ||
-	    http_target_parse(&b->head, HTTP_SCHEME_HTTP, true, &b->target, &fault)) {
+	    http_target_parse(&b->head, HTTP_SCHEME_HTTP, false, &b->target, &fault)) {
 		refuse_fault(s, &fault);
 		return false;
 	}
