@@ -25,6 +25,10 @@ static bool may_keep(const struct session *s, const struct exchange_reply *r)
 		return false;
 	if (o->keepalive_requests && s->requests >= (uint64_t)o->keepalive_requests)
 		return false;
+	/* Who did not wait for the answer has sent bytes of the tunnel, which may be anybody's: they
+	 * must not be taken for requests (RFC 9110 §9.3.6). */
+	if (b->head.method == HTTP_METHOD_CONNECT)
+		return false;
 	/* A body that is not all here may never come. */
 	return b->body_done || (b->body == BODY_LENGTH && b->body_left <= span_left(&b->tail));
 }
