@@ -155,9 +155,9 @@ static int apply_insert(struct write *w, struct op *op, bool *fatal)
 	struct hash128 hash = target(w, op);
 	size_t size = record_size(r);
 	struct write_cost cost = {
-		.touch = {[DB_ENTRIES] = 3, [DB_QUEUES] = 3, [DB_URLS] = 2, [DB_BLOBS] = 2},
-		.add = {[DB_ENTRIES] = 2, [DB_QUEUES] = 1, [DB_URLS] = 1, [DB_BLOBS] = 1},
-		.pages = db_value_pages(w->s->db, size),
+	        .touch = {[DB_ENTRIES] = 3, [DB_QUEUES] = 3, [DB_URLS] = 2, [DB_BLOBS] = 2},
+	        .add = {[DB_ENTRIES] = 2, [DB_QUEUES] = 1, [DB_URLS] = 1, [DB_BLOBS] = 1},
+	        .pages = db_value_pages(w->s->db, size),
 	};
 	uint64_t charge = 0;
 	int err;
@@ -214,8 +214,8 @@ static int apply_update(struct write *w, struct op *op, bool *fatal)
 static int apply_remove(struct write *w, struct op *op, bool *fatal)
 {
 	static const struct write_cost cost = {
-		.touch = {[DB_ENTRIES] = 2, [DB_QUEUES] = 2, [DB_URLS] = 1, [DB_BLOBS] = 1},
-		.add = {[DB_QUEUES] = 1},
+	        .touch = {[DB_ENTRIES] = 2, [DB_QUEUES] = 2, [DB_URLS] = 1, [DB_BLOBS] = 1},
+	        .add = {[DB_QUEUES] = 1},
 	};
 	uint64_t n = 0;
 	int err;

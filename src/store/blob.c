@@ -206,7 +206,7 @@ static int bury_one(struct write *w, const uint8_t *digest)
 int blob_bury(struct write *w, unsigned max)
 {
 	static const struct write_cost cost = {
-		.touch = {[DB_QUEUES] = 1, [DB_BLOBS] = 1},
+	        .touch = {[DB_QUEUES] = 1, [DB_BLOBS] = 1},
 	};
 	uint8_t digest[RECORD_DIGEST];
 	int ret = 0;

@@ -14,7 +14,9 @@ struct db {
 	MDB_env *env;
 	MDB_dbi dbi[DB_TABLES];
 	MDB_txn *look; /* punch.c's view of the free pages, reset between uses */
+	MDB_txn *writing;
 	int fd;
+	int turn; /* the file whose lock writers queue on; -1: none */
 	bool broken;
 	bool no_holes; /* the file system can't punch them */
 };

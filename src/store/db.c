@@ -1,8 +1,11 @@
 #include "db.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <lmdb.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,8 +13,8 @@
 #include "base/error.h"
 #include "db-private.h"
 
-#define DB_READERS 1022 /* slots in lock.mdb: processes × hits at one moment */
-#define DB_PAGE_HEAD 16 /* of an overflow run */
+#define DB_READERS   1022 /* slots in lock.mdb: processes × hits at one moment */
+#define DB_PAGE_HEAD 16   /* of an overflow run */
 #define DB_NODE_HEAD 8
 
 static const char *const table_names[DB_TABLES] = {"entries", "queues", "urls", "blobs", "meta"};
@@ -59,8 +62,41 @@ static struct view view_of_val(MDB_val v)
 	return view_make(v.mv_data, v.mv_size);
 }
 
+/*
+ * Writers queue on a file lock before they take LMDB's mutex, which so has nobody waiting on it. A
+ * robust mutex loses a wake-up when the waiter that it woke is killed and somebody else takes the
+ * mutex meanwhile: all others then sleep on a free lock.
+ */
+static int open_turn(struct db *db, const char *path)
+{
+	char *name;
+
+	if (asprintf(&name, "%s/turn", path) < 0)
+		return ENOMEM;
+	db->turn = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	free(name);
+	return db->turn < 0 ? errno : 0;
+}
+
+static int turn_take(struct db *db)
+{
+	if (db->turn < 0)
+		return 0;
+	while (flock(db->turn, LOCK_EX)) {
+		if (errno != EINTR)
+			return larder_from_errno(errno);
+	}
+	return 0;
+}
+
+static void turn_give(struct db *db)
+{
+	if (db->turn >= 0)
+		flock(db->turn, LOCK_UN);
+}
+
 /* Handles are made in one transaction and then hold for the process. */
-static int open_tables(struct db *db, bool create)
+static int make_tables(struct db *db, bool create)
 {
 	MDB_txn *txn;
 	int rc = mdb_txn_begin(db->env, NULL, create ? 0 : MDB_RDONLY, &txn);
@@ -73,6 +109,17 @@ static int open_tables(struct db *db, bool create)
 		}
 	}
 	return rc ? rc : mdb_txn_commit(txn);
+}
+
+static int open_tables(struct db *db, bool create)
+{
+	int rc;
+
+	if (!create)
+		return make_tables(db, false);
+	rc = turn_take(db) ? EIO : make_tables(db, true);
+	turn_give(db);
+	return rc;
 }
 
 static unsigned env_flags(enum db_durability durability, bool readonly)
@@ -100,7 +147,12 @@ int db_open(const char *path, uint64_t map, enum db_durability durability, bool 
 	if (!db)
 		return LARDER_ENOMEM;
 	db->magic = DB_MAGIC;
-	rc = mdb_env_create(&db->env);
+	db->turn = -1;
+	rc = readonly ? 0 : open_turn(db, path);
+	if (!rc)
+		rc = mdb_env_create(&db->env);
+	if (!rc)
+		rc = mdb_env_set_userctx(db->env, db);
 	if (!rc)
 		rc = mdb_env_set_maxdbs(db->env, DB_TABLES);
 	if (!rc)
@@ -136,6 +188,8 @@ void db_close(struct db *db)
 		mdb_txn_abort(db->look);
 	if (db->env)
 		mdb_env_close(db->env);
+	if (db->turn >= 0)
+		close(db->turn);
 	db->magic = 0;
 	free(db);
 }
@@ -147,8 +201,30 @@ bool db_broken(const struct db *db)
 
 int db_begin(struct db *db, bool write, struct MDB_txn **out)
 {
+	int err;
+
 	check_magic(db, DB_MAGIC);
-	return db_error(db, mdb_txn_begin(db->env, NULL, write ? 0 : MDB_RDONLY, out));
+	if (!write)
+		return db_error(db, mdb_txn_begin(db->env, NULL, MDB_RDONLY, out));
+	err = turn_take(db);
+	if (err)
+		return err;
+	err = db_error(db, mdb_txn_begin(db->env, NULL, 0, out));
+	if (err)
+		turn_give(db);
+	else
+		db->writing = *out;
+	return err;
+}
+
+/* The transaction ends: true if it was the one that writes. */
+static bool ends_writing(struct db *db, MDB_txn *txn)
+{
+	bool ends = db->writing == txn;
+
+	if (ends)
+		db->writing = NULL;
+	return ends;
 }
 
 void db_reset(struct MDB_txn *txn)
@@ -163,12 +239,22 @@ int db_renew(struct db *db, struct MDB_txn *txn)
 
 int db_commit(struct db *db, struct MDB_txn *txn)
 {
-	return db_error(db, mdb_txn_commit(txn));
+	bool writing = ends_writing(db, txn);
+	int rc = mdb_txn_commit(txn);
+
+	if (writing)
+		turn_give(db);
+	return db_error(db, rc);
 }
 
 void db_abort(struct MDB_txn *txn)
 {
+	struct db *db = mdb_env_get_userctx(mdb_txn_env(txn));
+	bool writing = ends_writing(db, txn);
+
 	mdb_txn_abort(txn);
+	if (writing)
+		turn_give(db);
 }
 
 uint64_t db_txn_id(struct MDB_txn *txn)
@@ -189,8 +275,8 @@ int db_get(struct db *db, struct MDB_txn *txn, enum db_table t, struct view key,
 	return 1;
 }
 
-int db_seek(struct db *db, struct MDB_txn *txn, enum db_table t, struct view from,
-            struct view *key, struct view *val)
+int db_seek(struct db *db, struct MDB_txn *txn, enum db_table t, struct view from, struct view *key,
+            struct view *val)
 {
 	MDB_val k = val_of(from), v;
 	MDB_cursor *cursor;
@@ -263,7 +349,8 @@ int db_pages(struct db *db, struct MDB_txn *txn, struct db_pages *out)
 
 uint64_t db_value_pages(const struct db *db, size_t len)
 {
-	/* A node may fill half a page (MDB_MINKEYS is 2); what is larger goes to a run of its own. */
+	/* A node may fill half a page (MDB_MINKEYS is 2); what is larger goes to a run of its own.
+	 */
 	if (len + DB_NODE_HEAD + 64 <= (db->page - DB_PAGE_HEAD) / 2)
 		return 0;
 	return ((uint64_t)len + DB_PAGE_HEAD + db->page - 1) / db->page;

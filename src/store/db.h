@@ -41,8 +41,8 @@ uint64_t db_txn_id(struct MDB_txn *txn);
 /* 1: found, 0: absent, or negative. Values point into the map, aligned for bytes only. */
 int db_get(struct db *db, struct MDB_txn *txn, enum db_table t, struct view key, struct view *val);
 /* The first row whose key is not below `from`; its key and value. 1, 0 at the end, or negative. */
-int db_seek(struct db *db, struct MDB_txn *txn, enum db_table t, struct view from,
-            struct view *key, struct view *val);
+int db_seek(struct db *db, struct MDB_txn *txn, enum db_table t, struct view from, struct view *key,
+            struct view *val);
 int db_put(struct db *db, struct MDB_txn *txn, enum db_table t, struct view key, struct view val);
 /* Makes room for a value that the caller fills in before the next call with this transaction. */
 int db_reserve(struct db *db, struct MDB_txn *txn, enum db_table t, struct view key, size_t size,

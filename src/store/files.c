@@ -54,7 +54,7 @@ static bool shrink(struct files *f)
 {
 	struct store_file *file;
 
-	TAILQ_FOREACH(file, &f->lru, lru) {
+	TAILQ_FOREACH (file, &f->lru, lru) {
 		if (!file->refs) {
 			uncache(f, file);
 			file_close(file);
@@ -68,7 +68,7 @@ void files_fini(struct files *f)
 {
 	struct store_file *file, *next;
 
-	TAILQ_FOREACH_SAFE(file, &f->lru, lru, next) {
+	TAILQ_FOREACH_SAFE (file, &f->lru, lru, next) {
 		uncache(f, file);
 		if (!file->refs)
 			file_close(file);
@@ -103,7 +103,7 @@ int files_get(struct store *s, const uint8_t *digest, uint64_t length, struct st
 	struct stat st;
 	int fd, err;
 
-	LIST_FOREACH(file, chain(f, digest), chain) {
+	LIST_FOREACH (file, chain(f, digest), chain) {
 		if (memcmp(file->digest, digest, RECORD_DIGEST) || file->length != length)
 			continue;
 		TAILQ_REMOVE(&f->lru, file, lru);
@@ -149,7 +149,7 @@ void files_purge(struct store *s)
 	if (unlinks == f->unlinks && !s->slot->held)
 		return;
 	__atomic_store_n(&f->unlinks, unlinks, __ATOMIC_RELAXED);
-	TAILQ_FOREACH_SAFE(file, &f->lru, lru, next) {
+	TAILQ_FOREACH_SAFE (file, &f->lru, lru, next) {
 		if (fstat(file->fd, &st) || st.st_nlink > 0)
 			continue;
 		if (file->refs) {

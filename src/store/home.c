@@ -13,11 +13,11 @@
 #include "base/num.h"
 #include "store-private.h"
 
-#define HOME_MAGIC 0x484f4d45u
-#define HOME_FORMAT "larder store 1\n"
+#define HOME_MAGIC        0x484f4d45u
+#define HOME_FORMAT       "larder store 1\n"
 #define HOME_SIZE_DEFAULT (20ull << 30)
-#define HOME_SIZE_MIN (4ull << 20)
-#define HOME_DYING_MS 2000 /* children of a killed master get this long */
+#define HOME_SIZE_MIN     (4ull << 20)
+#define HOME_DYING_MS     2000 /* children of a killed master get this long */
 
 static int fail(char **why, int err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
@@ -109,8 +109,7 @@ static int write_format(int dir_fd, uid_t uid, gid_t gid)
 
 	if (fd < 0)
 		return errno;
-	err = write(fd, HOME_FORMAT, strlen(HOME_FORMAT)) == (ssize_t)strlen(HOME_FORMAT) ? 0
-											  : EIO;
+	err = write(fd, HOME_FORMAT, strlen(HOME_FORMAT)) == (ssize_t)strlen(HOME_FORMAT) ? 0 : EIO;
 	if (!err)
 		err = own(fd, uid, gid);
 	if (!err && fsync(fd))
@@ -124,8 +123,9 @@ static int write_format(int dir_fd, uid_t uid, gid_t gid)
 void home_note_write(int lock_fd, const struct home_note *note)
 {
 	char text[96];
-	int n = snprintf(text, sizeof(text), "%20llu %20llu %20llu\n", (unsigned long long)note->pid,
-	                 (unsigned long long)note->cap, (unsigned long long)note->allocated);
+	int n = snprintf(text, sizeof(text), "%20llu %20llu %20llu\n",
+	                 (unsigned long long)note->pid, (unsigned long long)note->cap,
+	                 (unsigned long long)note->allocated);
 
 	/* It only informs: a failure changes nothing. */
 	if (pwrite(lock_fd, text, (size_t)n, 0) != n)
@@ -136,7 +136,8 @@ void home_note_read(int lock_fd, struct home_note *note)
 {
 	char text[96];
 	ssize_t n = pread(lock_fd, text, sizeof(text), 0);
-	struct view rest = view_trim(view_make(text, n > 0 ? view_find(view_make(text, (size_t)n), '\n') : 0));
+	struct view rest =
+	        view_trim(view_make(text, n > 0 ? view_find(view_make(text, (size_t)n), '\n') : 0));
 	uint64_t *cells[] = {&note->pid, &note->cap, &note->allocated};
 
 	*note = (struct home_note){0};
@@ -222,7 +223,8 @@ static uint64_t default_size(int dir_fd, const struct home_note *note)
 
 static int prepare_folders(int dir_fd, uid_t uid, gid_t gid)
 {
-	static const char *const files[] = {"lock", "format", "index/data.mdb", "index/lock.mdb"};
+	static const char *const files[] = {"lock", "format", "index/data.mdb", "index/lock.mdb",
+	                                    "index/turn"};
 	int spool_fd = -1, err = open_folder(dir_fd, "index", uid, gid, NULL);
 
 	if (!err)
@@ -248,7 +250,8 @@ static int check_format(const char *dir, int dir_fd, uid_t uid, gid_t gid, char 
 		return 0;
 	if (found == LARDER_EVERSION || (!found && index_exists(dir_fd)))
 		return fail(why, LARDER_EVERSION,
-		            "%s/format is not \"larder store 1\": the store was made by another version "
+		            "%s/format is not \"larder store 1\": the store was made by another "
+		            "version "
 		            "of larder; move it away or name another directory",
 		            dir);
 	if (found < 0)
@@ -275,7 +278,9 @@ static int prepare(const char *dir, uint64_t *size, uid_t uid, gid_t gid, int *l
 	}
 	ret = home_lock(fd, &lock);
 	if (ret) {
-		fail(why, ret, ret == LARDER_EBUSY ? "%s is in use by another larder" : "%s/lock can't be locked",
+		fail(why, ret,
+		     ret == LARDER_EBUSY ? "%s is in use by another larder"
+		                         : "%s/lock can't be locked",
 		     dir);
 		goto out;
 	}

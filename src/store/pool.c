@@ -11,10 +11,10 @@
 #include "base/check.h"
 #include "base/num.h"
 
-#define POOL_MAGIC 0x4c504f4cu
+#define POOL_MAGIC      0x4c504f4cu
 #define POOL_GHOST_WAYS 4
-#define POOL_MAP_MAX (1ull << 40)
-#define POOL_MAP_MIN (1ull << 30)
+#define POOL_MAP_MAX    (1ull << 40)
+#define POOL_MAP_MIN    (1ull << 30)
 
 static uint64_t power_of_two(uint64_t n, uint64_t min, uint64_t max)
 {
@@ -46,7 +46,7 @@ struct pool *pool_new(uint64_t cap)
 	uint64_t ghosts = power_of_two(cap / 16384, 1u << 12, 1u << 22);
 	uint64_t bytes = sizeof(struct pool) + cells + ghosts * sizeof(uint64_t);
 	struct pool *p =
-		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	if (p == MAP_FAILED)
 		return NULL;

@@ -2,9 +2,9 @@
  * What the processes of one store share in memory: the account of allocated bytes that the hard
  * cap is held against, the sketch of uses, and the ghost queue.
  *
- * Vocabulary: *slot* = the part of the account that one process writes, so that what a killed process
- * had reserved can be taken back; *sketch* = saturating counts by hash; *ghosts* = hashes of what
- * was evicted from the small queue a short while ago.
+ * Vocabulary: *slot* = the part of the account that one process writes, so that what a killed
+ * process had reserved can be taken back; *sketch* = saturating counts by hash; *ghosts* = hashes
+ * of what was evicted from the small queue a short while ago.
  */
 #ifndef LARDER_STORE_POOL_H
 #define LARDER_STORE_POOL_H
@@ -14,7 +14,7 @@
 
 #include "base/hash.h"
 
-#define POOL_SLOTS 256
+#define POOL_SLOTS   256
 #define POOL_INTENTS 1024
 #define POOL_USE_MAX 3
 
@@ -33,9 +33,9 @@ struct pool {
 	uint32_t nslots; /* highest slot in use, + 1 */
 	uint64_t bytes;  /* of this mapping */
 	uint64_t cap;
-	uint64_t map;   /* address space of the index */
-	uint64_t index; /* allocated to the index, with what the running transaction may add */
-	uint64_t blobs; /* allocated to body files and their directories */
+	uint64_t map;     /* address space of the index */
+	uint64_t index;   /* allocated to the index, with what the running transaction may add */
+	uint64_t blobs;   /* allocated to body files and their directories */
 	uint64_t doomed;  /* body files that a transaction has yet to unlink */
 	uint64_t pressed; /* room was asked for */
 	uint64_t unlinks; /* body files unlinked so far */

@@ -9,8 +9,8 @@
 #include "base/num.h"
 #include "db-private.h"
 
-#define PUNCH_PAGES_MAX (1u << 20) /* looked at in one pass */
-#define PUNCH_LOOK_EVERY 64        /* runs between two looks at what has been released */
+#define PUNCH_PAGES_MAX  (1u << 20) /* looked at in one pass */
+#define PUNCH_LOOK_EVERY 64         /* runs between two looks at what has been released */
 
 struct pages {
 	uint64_t *no;
@@ -134,7 +134,7 @@ int64_t db_punch(struct db *db, uint64_t want)
 	if (db->no_holes)
 		return LARDER_ESYSTEM;
 	err = db->look ? db_error(db, mdb_txn_renew(db->look))
-		       : db_error(db, mdb_txn_begin(db->env, NULL, MDB_RDONLY, &db->look));
+	               : db_error(db, mdb_txn_begin(db->env, NULL, MDB_RDONLY, &db->look));
 	if (err)
 		return err;
 	err = collect(db, &p);

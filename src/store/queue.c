@@ -128,9 +128,7 @@ static int next_row(struct write *w, struct step *step)
 static bool earns_stay(struct write *w, const struct step *step, const struct record_head *h)
 {
 	unsigned uses = pool_uses(w->s->pool, step->hash);
-	uint64_t mean = w->st.records
-				? (w->st.small_bytes + w->st.main_bytes) / w->st.records
-				: 0;
+	uint64_t mean = w->st.records ? (w->st.small_bytes + w->st.main_bytes) / w->st.records : 0;
 
 	if (step->queue == RECORD_MAIN)
 		return uses > 0;
@@ -182,8 +180,8 @@ static int evict_step(struct write *w, const struct step *step)
 int queue_evict(struct write *w)
 {
 	static const struct write_cost cost = {
-		.touch = {[DB_ENTRIES] = 2, [DB_QUEUES] = 3, [DB_URLS] = 1, [DB_BLOBS] = 1},
-		.add = {[DB_QUEUES] = 1},
+	        .touch = {[DB_ENTRIES] = 2, [DB_QUEUES] = 3, [DB_URLS] = 1, [DB_BLOBS] = 1},
+	        .add = {[DB_QUEUES] = 1},
 	};
 	struct step step;
 	int ret = 1;

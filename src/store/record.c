@@ -116,14 +116,14 @@ void record_find_etag(struct view head, uint32_t *off, uint32_t *len)
 void record_export(const struct record *r, struct store_record *out)
 {
 	*out = (struct store_record){
-		.meta = r->h.meta,
-		.key = r->key,
-		.selecting = r->selecting,
-		.vary = r->vary,
-		.head = r->head,
-		.origin_port = r->h.origin_port,
-		.length = r->h.length,
-		.id = r->h.id,
+	        .meta = r->h.meta,
+	        .key = r->key,
+	        .selecting = r->selecting,
+	        .vary = r->vary,
+	        .head = r->head,
+	        .origin_port = r->h.origin_port,
+	        .length = r->h.length,
+	        .id = r->h.id,
 	};
 	memcpy(out->origin_ip, r->h.origin_ip, sizeof(out->origin_ip));
 	if (r->h.etag_len)

@@ -11,9 +11,9 @@
 #include "base/hash.h"
 #include "store/store.h"
 
-#define RECORD_DIGEST 32
-#define RECORD_VARIANTS_MAX 64 /* under one key; the oldest gives way */
-#define RECORD_TEXT_MAX (1u << 20) /* of each text */
+#define RECORD_DIGEST       32
+#define RECORD_VARIANTS_MAX 64         /* under one key; the oldest gives way */
+#define RECORD_TEXT_MAX     (1u << 20) /* of each text */
 
 enum record_kind { RECORD_RESPONSE = 1, RECORD_MARKER = 2 };
 
@@ -77,13 +77,13 @@ struct record_queue_row { /* of the small and the main queue; the doomed one hol
 	uint64_t birth;
 };
 
-/* The row of a key's text in the table urls: "com.example.www:8080/path GET http" and the hash, so that
- * a host with all under it, or a prefix of its paths, is one range. */
+/* The row of a key's text in the table urls: "com.example.www:8080/path GET http" and the hash, so
+ * that a host with all under it, or a prefix of its paths, is one range. */
 #define RECORD_URL_MAX 510 /* one less than a key may have: walks append a byte */
 size_t record_url_key(struct view text, struct hash128 hash, char out[RECORD_URL_MAX]);
 
-struct record_blob { /* table blobs, under the digest */
-	uint64_t refs;   /* 0: doomed */
+struct record_blob {   /* table blobs, under the digest */
+	uint64_t refs; /* 0: doomed */
 	uint64_t length;
 	uint64_t charge; /* bytes allocated */
 };

@@ -12,7 +12,7 @@
 
 #define SPOOL_MAGIC 0x53504f4cu
 #define SPOOL_FIRST 4096
-#define SPOOL_STEP (64u << 10) /* of the reservation */
+#define SPOOL_STEP  (64u << 10) /* of the reservation */
 
 bool store_accepts(const struct store *s, uint64_t length)
 {
@@ -216,7 +216,9 @@ int store_spool_append(struct store_spool *sp, struct view data)
 	s = sp->store;
 	if (sp->err || !data.len)
 		return sp->err;
-	if (data.len > s->options->object_max - (sp->length < s->options->object_max ? sp->length : s->options->object_max))
+	if (data.len >
+	    s->options->object_max -
+	            (sp->length < s->options->object_max ? sp->length : s->options->object_max))
 		return sp->err = LARDER_ELIMIT;
 	if (sp->fd < 0 && data.len > sp->memory_max - sp->length)
 		sp->err = to_file(sp);

@@ -14,7 +14,7 @@
 #include "store/store.h"
 
 #define STORE_MAGIC 0x53544f52u
-#define STORE_TXNS 8 /* read transactions kept for reuse */
+#define STORE_TXNS  8 /* read transactions kept for reuse */
 
 struct net_wake;
 struct evp_md_ctx_st;
@@ -65,7 +65,8 @@ struct files {
 };
 int files_init(struct files *f, uint64_t max);
 void files_fini(struct files *f);
-/* One reference to the body of that digest. 0, LARDER_ENOENT, LARDER_ECORRUPT (another length), … */
+/* One reference to the body of that digest. 0, LARDER_ENOENT, LARDER_ECORRUPT (another length), …
+ */
 int files_get(struct store *s, const uint8_t *digest, uint64_t length, struct store_file **out);
 /* Closes removed files that nobody reads; counts what readers keep of them. */
 void files_purge(struct store *s);
@@ -102,7 +103,7 @@ struct op {
 	enum op_kind kind;
 	int err;
 	unsigned tries;
-	bool linked; /* its spool became the blob */
+	bool linked;        /* its spool became the blob */
 	struct hash128 key; /* of the primary row; OP_DROP: of the row */
 	struct record rec;  /* views into `text` and the spool */
 	uint64_t id;

@@ -14,7 +14,7 @@
 #include "log/log.h"
 #include "write.h"
 
-#define SCRATCH_MAX (16u << 20)
+#define SCRATCH_MAX    (16u << 20)
 #define SPOOL_CLEAR_MS 10000
 
 static int make_seed(struct store *s, struct MDB_txn **txn)
@@ -31,7 +31,8 @@ static int make_seed(struct store *s, struct MDB_txn **txn)
 		if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
 			ret = LARDER_ESYSTEM;
 		else
-			ret = db_put(s->db, *txn, DB_META, V("seed"), view_make(&seed, sizeof(seed)));
+			ret = db_put(s->db, *txn, DB_META, V("seed"),
+			             view_make(&seed, sizeof(seed)));
 	}
 	if (ret < 0)
 		db_abort(*txn);
@@ -258,14 +259,14 @@ int store_usage(struct store *s, struct store_usage *out)
 /* ---- For tools ---- */
 
 static const struct store_options tool_options = {
-	.inline_max = 64u << 10,
-	.object_max = UINT64_MAX / 2,
-	.durability = DB_FULL,
-	.open_files = 16,
-	.batch_records = 1000,
-	.batch_bytes = 8u << 20,
-	.queue_bytes = 8u << 20,
-	.sweep_interval = 3600000,
+        .inline_max = 64u << 10,
+        .object_max = UINT64_MAX / 2,
+        .durability = DB_FULL,
+        .open_files = 16,
+        .batch_records = 1000,
+        .batch_bytes = 8u << 20,
+        .queue_bytes = 8u << 20,
+        .sweep_interval = 3600000,
 };
 
 static int complain(char **why, int err, const char *dir, const char *what)
@@ -344,7 +345,8 @@ int store_open_tool(const char *dir, bool write, struct store **out, char **why)
 	if (!err)
 		err = store_db_open(s);
 	if (err)
-		complain(why, err, dir, err == LARDER_ENOENT ? "the store holds nothing yet" : NULL);
+		complain(why, err, dir,
+		         err == LARDER_ENOENT ? "the store holds nothing yet" : NULL);
 out:
 	if (fd >= 0)
 		close(fd);

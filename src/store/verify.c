@@ -11,9 +11,9 @@
 #include "base/num.h"
 #include "write.h"
 
-#define VERIFY_RENEW_MS 50
+#define VERIFY_RENEW_MS    50
 #define VERIFY_DAMAGED_MAX 65536 /* to be dropped in one run */
-#define VERIFY_CHUNK (256u << 10)
+#define VERIFY_CHUNK       (256u << 10)
 
 /* What the blobs' rows say against what the entries do. */
 struct known_blob {
@@ -276,12 +276,12 @@ static const char *check_row(struct verify *v, struct view key, struct view row,
 		return "has a wrong checksum";
 	primary = hash_128(r->key, v->s->seed);
 	expected = r->h.kind == RECORD_RESPONSE && r->vary.len
-			   ? record_variant(primary, r->selecting, v->s->seed)
-			   : primary;
+	                   ? record_variant(primary, r->selecting, v->s->seed)
+	                   : primary;
 	if (expected.hi != hash.hi || expected.lo != hash.lo)
 		return "stands under another key's hash";
 	wrong = r->h.kind == RECORD_RESPONSE ? check_response(v, r, hash, primary)
-					     : check_marker(v, r);
+	                                     : check_marker(v, r);
 	if (!wrong && expected.hi == primary.hi && expected.lo == primary.lo &&
 	    get(v, DB_URLS, view_make(url, record_url_key(r->key, primary, url)), &val) != 1)
 		wrong = "is missing in the table urls";
@@ -351,7 +351,8 @@ static int walk(struct verify *v, enum db_table t,
 			return ret;
 		check(key.len <= DB_KEY_MAX);
 		memcpy(from, key.ptr, key.len);
-		/* The least key above this one; a key of the full length has the next byte string. */
+		/* The least key above this one; a key of the full length has the next byte string.
+		 */
 		from[key.len] = '\0';
 		len = key.len + 1;
 		ret = fn(v, key, row);
@@ -426,7 +427,8 @@ int store_verify(struct store *s, bool deep, bool repair_it,
                  void (*progress)(void *arg, uint64_t done, uint64_t total),
                  void (*problem)(void *arg, const char *text), void *arg)
 {
-	struct verify v = {.s = s, .deep = deep, .progress = progress, .problem = problem, .arg = arg};
+	struct verify v = {
+	        .s = s, .deep = deep, .progress = progress, .problem = problem, .arg = arg};
 	struct db_pages pages;
 	size_t buckets = 1024;
 	int err;

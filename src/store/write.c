@@ -3,8 +3,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#define UNIT_MIN (512ull << 10)
-#define UNIT_MAX (64ull << 20)
+#define UNIT_MIN  (512ull << 10)
+#define UNIT_MAX  (64ull << 20)
 #define AHEAD_MIN (256ull << 10)
 #define AHEAD_MAX (128ull << 20)
 
@@ -23,9 +23,9 @@ size_t room_inline_max(const struct store *s)
 	return (size_t)clamp(s->options->inline_max, 0, room_unit(pool_get(&s->pool->cap)) / 8);
 }
 
-/* From the cap down: a quarter unit for evictions alone, one unit that spools may not touch, one that
- * inserts may not. Holes are punched above cap − 3 units and evictions keep the used bytes below
- * cap − 4 units, so that two batches always find room. */
+/* From the cap down: a quarter unit for evictions alone, one unit that spools may not touch, one
+ * that inserts may not. Holes are punched above cap − 3 units and evictions keep the used bytes
+ * below cap − 4 units, so that two batches always find room. */
 static uint64_t below_cap(const struct pool *p, uint64_t quarters)
 {
 	uint64_t cap = pool_get(&p->cap), less = room_unit(cap) / 4 * quarters;
@@ -188,8 +188,8 @@ int write_commit(struct write *w)
 		write_abort(w);
 		return err;
 	}
-	/* While the lock is ours: files are linked and unlinked already. Should the commit fail, the
-	 * next transaction sets the numbers right. */
+	/* While the lock is ours: files are linked and unlinked already. Should the commit fail,
+	 * the next transaction sets the numbers right. */
 	pool_set(&s->pool->blobs, blob_bytes(&w->st));
 	pool_set(&s->pool->doomed, w->st.doomed);
 	reserved = pool_get(&s->pool->index);

@@ -23,7 +23,7 @@ struct write {
 	uint64_t base;         /* allocated to the index then */
 	struct write_cost cost;
 	uint64_t first_seq;
-	bool dirs[256];  /* of blobs/, to be synced */
+	bool dirs[256]; /* of blobs/, to be synced */
 	bool dirs_made;
 };
 

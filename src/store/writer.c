@@ -8,10 +8,10 @@
 #include "net/loop.h"
 #include "write.h"
 
-#define TRIES_MAX 24    /* transactions that an insert may wait for room */
-#define HOUSEWORK_MAX 8 /* transactions in a row that only make room */
-#define TICK_MS 1000
-#define BURY_MAX 256
+#define TRIES_MAX     24 /* transactions that an insert may wait for room */
+#define HOUSEWORK_MAX 8  /* transactions in a row that only make room */
+#define TICK_MS       1000
+#define BURY_MAX      256
 
 struct batch {
 	struct op_list ops, done;
@@ -148,7 +148,7 @@ static void sync_spools(struct store *s, struct batch *b)
 
 	if (!s->sync_files)
 		return;
-	TAILQ_FOREACH_SAFE(op, &b->ops, link, next) {
+	TAILQ_FOREACH_SAFE (op, &b->ops, link, next) {
 		if (op->kind != OP_INSERT || !op->rec.h.blob || op->tries)
 			continue;
 		if (fsync(op->spool->fd)) {
@@ -163,7 +163,7 @@ static void fail_all(struct batch *b, int err)
 {
 	struct op *op;
 
-	TAILQ_FOREACH(op, &b->ops, link)
+	TAILQ_FOREACH (op, &b->ops, link)
 		op->err = err;
 	TAILQ_CONCAT(&b->done, &b->ops, link);
 }
@@ -228,7 +228,7 @@ static void settle(struct store *s, struct batch *b, struct op_list *applied, in
 {
 	struct op *op;
 
-	TAILQ_FOREACH(op, applied, link) {
+	TAILQ_FOREACH (op, applied, link) {
 		op->err = err;
 		if (err)
 			continue;
@@ -284,14 +284,14 @@ static void hand_over(struct store *s, struct batch *b)
 	struct op *op;
 	bool wake = false;
 
-	TAILQ_FOREACH(op, &b->done, link) {
+	TAILQ_FOREACH (op, &b->done, link) {
 		if (op->err == LARDER_ENOSPC)
 			stat_add_mt(&s->stats->refused_full, 1);
 		else if (op->err && op->err != LARDER_ENOENT)
 			stat_add_mt(&s->stats->errors, 1);
 	}
 	pthread_mutex_lock(&w->lock);
-	TAILQ_FOREACH(op, &b->done, link) {
+	TAILQ_FOREACH (op, &b->done, link) {
 		w->bytes -= op->bytes;
 		w->queued--;
 		wake = true;
@@ -299,7 +299,8 @@ static void hand_over(struct store *s, struct batch *b)
 	TAILQ_CONCAT(&w->done, &b->done, link);
 	stat_set(&s->stats->queue_bytes, w->bytes);
 	pthread_mutex_unlock(&w->lock);
-	if (wake || pool_get(&s->pool->unlinks) != __atomic_load_n(&s->files.unlinks, __ATOMIC_RELAXED))
+	if (wake ||
+	    pool_get(&s->pool->unlinks) != __atomic_load_n(&s->files.unlinks, __ATOMIC_RELAXED))
 		net_wake_send(s->wake);
 }
 

@@ -4,7 +4,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
-#define MIB (1u << 20)
+#define MIB      (1u << 20)
 #define BODY_MAX (1u << 20)
 static char bytes[BODY_MAX];
 
@@ -18,10 +18,10 @@ static const struct churn {
 	unsigned batch; /* queued at once */
 	unsigned times; /* how often the cap is written */
 } churns[] = {
-	{"4 KiB and 300 KiB", 8 * MIB, 4096, 300000, 200, 40, 20},
-	{"28 KiB and 100 KiB", 16 * MIB, 28000, 100000, 100, 20, 20},
-	{"64 KiB and 1 MiB", 16 * MIB, 65536, 1000000, 40, 6, 20},
-	{"1 KiB and 20 KiB, all in the index", 12 * MIB, 1000, 20000, 2000, 200, 4},
+        {"4 KiB and 300 KiB", 8 * MIB, 4096, 300000, 200, 40, 20},
+        {"28 KiB and 100 KiB", 16 * MIB, 28000, 100000, 100, 20, 20},
+        {"64 KiB and 1 MiB", 16 * MIB, 65536, 1000000, 40, 6, 20},
+        {"1 KiB and 20 KiB, all in the index", 12 * MIB, 1000, 20000, 2000, 200, 4},
 };
 
 struct sample {
@@ -49,8 +49,8 @@ static pid_t sampler(struct fix *f, struct sample *s)
 
 static struct sample *sample_new(void)
 {
-	struct sample *s = mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE,
-	                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct sample *s =
+	        mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	ck_assert(s != MAP_FAILED);
 	return s;
@@ -104,7 +104,8 @@ START_TEST(never_above_the_cap)
 	ck_assert_int_eq(store_usage(f.s, &u), 0);
 	fprintf(stderr,
 	        "%s: %lu asked, %lu queued, %lu stored, %lu refused; at most %lu KiB by du (%lu "
-	        "samples), %lu KiB by account; now %lu records, index %lu KiB (%lu free), blobs %lu KiB\n",
+	        "samples), %lu KiB by account; now %lu records, index %lu KiB (%lu free), blobs "
+	        "%lu KiB\n",
 	        c->name, n, stored, f.stats.inserts, f.stats.refused_full, sample->max >> 10,
 	        sample->n, highest >> 10, u.records, u.index_bytes >> 10, u.index_free_bytes >> 10,
 	        u.blob_bytes >> 10);

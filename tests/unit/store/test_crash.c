@@ -3,13 +3,14 @@
 
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include "base/clock.h"
 
-#define WRITERS 3
-#define ROUNDS 12
-#define KEYS 64
+#define WRITERS  3
+#define ROUNDS   12
+#define KEYS     64
 #define BODY_MAX 200000
 
 static char bytes[BODY_MAX];
@@ -79,6 +80,8 @@ static void writer(struct fix *f, struct shared *shared, unsigned w)
 {
 	unsigned k = 0;
 
+	/* A failed test leaves none of them. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	fix_open_store(f);
 	for (;;) {
 		for (int i = 0; i < 8; i++, k = (k + 1) % KEYS)
@@ -112,8 +115,8 @@ static void check_all(struct fix *f, struct shared *shared)
 			if (!g)
 				continue;
 			snprintf(text, sizeof(text), "GET http://writer%u.example/%u", w, k);
-			ck_assert_msg(fix_find(f, text, NULL, &hit) == STORE_FOUND,
-			              "%s was lost", text);
+			ck_assert_msg(fix_find(f, text, NULL, &hit) == STORE_FOUND, "%s was lost",
+			              text);
 			for (; g <= last && !same; g++)
 				same = fix_body_is(&hit, body_of(w, k, g));
 			ck_assert_msg(same, "%s has another body", text);

@@ -38,22 +38,23 @@ static const struct spoilt {
 	char with;
 	bool found; /* does a lookup notice? (a checksum is for the check only) */
 } spoilts[] = {
-	{"too short for its texts", 1, -1, 0, true},
-	{"shorter than a head", 100000, -1, 0, true},
-	{"magic", 0, 0, 'x', true},
-	{"kind", 0, 4, 9, true},
-	{"key length", 0, offsetof(struct record_head, key_len) + 3, 0x7f, true},
-	{"head length", 0, offsetof(struct record_head, head_len) + 1, 0x7f, true},
-	{"inline length", 0, offsetof(struct record_head, inline_len), 0x7f, true},
-	{"body length", 0, offsetof(struct record_head, length), 0x7f, true},
-	{"place of the ETag", 0, offsetof(struct record_head, etag_off) + 2, 0x7f, true},
-	{"lifetime", 0, offsetof(struct record_head, meta.lifetime), 0x7f, false},
+        {"too short for its texts", 1, -1, 0, true},
+        {"shorter than a head", 100000, -1, 0, true},
+        {"magic", 0, 0, 'x', true},
+        {"kind", 0, 4, 9, true},
+        {"key length", 0, offsetof(struct record_head, key_len) + 3, 0x7f, true},
+        {"head length", 0, offsetof(struct record_head, head_len) + 1, 0x7f, true},
+        {"inline length", 0, offsetof(struct record_head, inline_len), 0x7f, true},
+        {"body length", 0, offsetof(struct record_head, length), 0x7f, true},
+        {"place of the ETag", 0, offsetof(struct record_head, etag_off) + 2, 0x7f, true},
+        {"lifetime", 0, offsetof(struct record_head, meta.lifetime), 0x7f, false},
 };
 
 START_TEST(damaged_rows_are_dropped)
 {
 	const struct spoilt *c = &spoilts[_i];
-	struct item it = {.key = "GET http://example.com/d", .body = fix_bytes(bytes, 100000 - 1, 1)};
+	struct item it = {.key = "GET http://example.com/d",
+	                  .body = fix_bytes(bytes, 100000 - 1, 1)};
 	struct item other = {.key = "GET http://example.com/e", .body = V("other")};
 	struct store_hit hit;
 	size_t cut = c->cut;
@@ -143,7 +144,8 @@ END_TEST
 
 START_TEST(repair)
 {
-	struct item big = {.key = "GET http://example.com/big", .body = fix_bytes(bytes, 200000, 1)};
+	struct item big = {.key = "GET http://example.com/big",
+	                   .body = fix_bytes(bytes, 200000, 1)};
 	struct item it = {.key = "GET http://example.com/it", .body = V("small")};
 	struct item good = {.key = "GET http://example.com/good", .body = V("good")};
 	struct store *tool;
@@ -206,7 +208,6 @@ START_TEST(orphans_are_swept)
 }
 END_TEST
 
-UNIT_MAIN("store/damage",
-          tcase_add_loop_test(tc, damaged_rows_are_dropped, 0, ARRAY_LEN(spoilts));
+UNIT_MAIN("store/damage", tcase_add_loop_test(tc, damaged_rows_are_dropped, 0, ARRAY_LEN(spoilts));
           tcase_add_loop_test(tc, damaged_files_are_dropped, 0, 3); tcase_add_test(tc, repair);
           tcase_add_test(tc, orphans_are_swept);)

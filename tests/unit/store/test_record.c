@@ -6,15 +6,15 @@
 static const struct url_row {
 	const char *text, *key;
 } urls[] = {
-	{"GET http://www.example.com/a/b?c", "com.example.www/a/b?c GET http"},
-	{"GET https://example.com:8443/", "com.example:8443/ GET https"},
-	{"HEAD http://localhost/x", "localhost/x HEAD http"},
-	{"GET http://127.0.0.1:80/x", "127.0.0.1:80/x GET http"},
-	{"GET http://[::1]:80/x", "[::1]:80/x GET http"},
-	{"GET http://[::1]/x", "[::1]/x GET http"},
-	{"GET http://a.b/x:y", "b.a/x:y GET http"},
-	{"nothing of the kind", "nothing of the kind"},
-	{"", ""},
+        {"GET http://www.example.com/a/b?c", "com.example.www/a/b?c GET http"},
+        {"GET https://example.com:8443/", "com.example:8443/ GET https"},
+        {"HEAD http://localhost/x", "localhost/x HEAD http"},
+        {"GET http://127.0.0.1:80/x", "127.0.0.1:80/x GET http"},
+        {"GET http://[::1]:80/x", "[::1]:80/x GET http"},
+        {"GET http://[::1]/x", "[::1]/x GET http"},
+        {"GET http://a.b/x:y", "b.a/x:y GET http"},
+        {"nothing of the kind", "nothing of the kind"},
+        {"", ""},
 };
 
 START_TEST(url_keys)
@@ -36,20 +36,21 @@ START_TEST(long_url_keys_are_cut)
 
 	memset(text, 'a', sizeof(text));
 	memcpy(text, "GET http://", 11);
-	ck_assert_uint_eq(record_url_key(view_make(text, sizeof(text)), (struct hash128){1, 2}, out),
-	                  RECORD_URL_MAX);
+	ck_assert_uint_eq(
+	        record_url_key(view_make(text, sizeof(text)), (struct hash128){1, 2}, out),
+	        RECORD_URL_MAX);
 }
 END_TEST
 
 static const struct etag_row {
 	const char *head, *etag;
 } etags[] = {
-	{"HTTP/1.1 200 OK\r\nETag: \"a\"\r\n", "\"a\""},
-	{"HTTP/1.1 200 OK\r\netag:W/\"a\"  \r\nX: y\r\n", "W/\"a\""},
-	{"HTTP/1.1 200 OK\r\nX-ETag: \"a\"\r\n", ""},
-	{"HTTP/1.1 200 OK\r\nETag:\r\n", ""},
-	{"ETag: \"a\"", "\"a\""},
-	{"", ""},
+        {"HTTP/1.1 200 OK\r\nETag: \"a\"\r\n", "\"a\""},
+        {"HTTP/1.1 200 OK\r\netag:W/\"a\"  \r\nX: y\r\n", "W/\"a\""},
+        {"HTTP/1.1 200 OK\r\nX-ETag: \"a\"\r\n", ""},
+        {"HTTP/1.1 200 OK\r\nETag:\r\n", ""},
+        {"ETag: \"a\"", "\"a\""},
+        {"", ""},
 };
 
 START_TEST(etag_places)
@@ -66,10 +67,10 @@ static size_t make(char *row, bool marker)
 {
 	static const char hashes[32] = "0123456789abcdef0123456789abcdeF";
 	struct record r = {
-		.h = {.kind = marker ? RECORD_MARKER : RECORD_RESPONSE, .length = 4, .id = 9},
-		.key = V("GET http://a/"),
-		.selecting = V("cookie:x\n"),
-		.vary = V("cookie"),
+	        .h = {.kind = marker ? RECORD_MARKER : RECORD_RESPONSE, .length = 4, .id = 9},
+	        .key = V("GET http://a/"),
+	        .selecting = V("cookie:x\n"),
+	        .vary = V("cookie"),
 	};
 
 	if (marker) {

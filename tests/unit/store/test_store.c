@@ -81,9 +81,9 @@ START_TEST(variants)
 	ck_view_eq(hit.record.vary, "accept-language");
 	store_hit_done(f.s, &hit);
 	for (size_t i = 0; i < ARRAY_LEN(langs); i++)
-		ck_assert_int_eq(fix_get(&f, it.key, langs[i],
-		                         fix_bytes(bytes, 100000 * i + 10, i)),
-		                 STORE_FOUND);
+		ck_assert_int_eq(
+		        fix_get(&f, it.key, langs[i], fix_bytes(bytes, 100000 * i + 10, i)),
+		        STORE_FOUND);
 	ck_assert_int_eq(fix_get(&f, it.key, "accept-language:fr\n", V("")), STORE_NONE);
 	ck_assert_int_eq(fix_verify(&f), 0);
 
@@ -156,11 +156,12 @@ START_TEST(update_keeps_body_and_id)
 {
 	struct view body = fix_bytes(bytes, sizes[_i], 3);
 	struct item it = {.key = "GET http://example.com/u", .body = body, .lifetime = 1};
-	struct item fresh = {.key = it.key,
-	                     .body = body,
-	                     .lifetime = 99,
-	                     .head = "HTTP/1.1 200 OK\r\nX-Long: 0123456789012345678901234567890\r\n"
-	                             "eTag:W/\"two\" \r\n"};
+	struct item fresh = {
+	        .key = it.key,
+	        .body = body,
+	        .lifetime = 99,
+	        .head = "HTTP/1.1 200 OK\r\nX-Long: 0123456789012345678901234567890\r\n"
+	                "eTag:W/\"two\" \r\n"};
 	struct store_hit hit;
 	uint64_t id;
 	struct fix f;
