@@ -1,7 +1,9 @@
 #include "fixture.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -34,20 +36,28 @@ struct sample {
 /* A process that looks at the blocks all the time. */
 static pid_t sampler(struct fix *f, struct sample *s)
 {
+	char path[256];
+	int turn;
 	pid_t pid = fork();
 
 	ck_assert_int_ge(pid, 0);
 	if (pid)
 		return pid;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	snprintf(path, sizeof(path), "%s/index/turn", f->dir);
+	turn = open(path, O_RDONLY);
 	while (!__atomic_load_n(&s->stop, __ATOMIC_SEQ_CST)) {
-		uint64_t now = fix_du(f);
+		uint64_t now;
 
+		/* Nobody links or unlinks meanwhile: a walk sees no body both go and come. */
+		flock(turn, LOCK_EX);
+		now = fix_du(f);
+		flock(turn, LOCK_UN);
 		if (now > s->max)
 			s->max = now;
 		s->n++;
 		/* Leaves the processors to those that are watched. */
-		poll(NULL, 0, 2);
+		poll(NULL, 0, 5);
 	}
 	_exit(0);
 }
