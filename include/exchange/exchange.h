@@ -65,7 +65,8 @@ struct view exchange_pseudonym(const struct exchange_env *env);
 
 /* Appends the text of the store's key for a GET of `target` through this listener: "GET " and the
  * normalised URI. A reverse listener without names or origin_host puts its origin before the URI,
- * so that a Host that a client invented cannot reach what another origin stored. 0 or the buffer's error. */
+ * so that a Host that a client invented cannot reach what another origin stored; so does one whose origin has a
+ * path, because its paths are not the origin's. 0 or the buffer's error. */
 int exchange_key_text(const struct exchange_listener *listener, const struct http_target *target,
                       struct buf *out);
 

@@ -64,11 +64,9 @@ void exchange_env_free(struct exchange_env *env)
 		return;
 	check_magic(env, ENV_MAGIC);
 	exchange_env_abandon(env);
-	/* What is left waits for the store's callbacks, which will not come any more. */
-	while ((f = LIST_FIRST(&env->all_fills)) != NULL) {
-		f->refs = 1;
-		fill_unref(f);
-	}
+	/* What is left waits for the store, which calls back at the latest when it is closed. */
+	while ((f = LIST_FIRST(&env->all_fills)) != NULL)
+		fill_orphan(f);
 	while ((x = TAILQ_FIRST(&env->spare)) != NULL) {
 		TAILQ_REMOVE(&env->spare, x, link);
 		arena_fini(&x->arena);
@@ -111,12 +109,25 @@ void unshareable_add(struct exchange_env *env, struct hash128 key)
 		key, net_loop_now_ms(env->loop) + env->options->unshareable_time};
 }
 
-/* Are reverse listeners' keys free of the origin's name? Only when the operator has said which hosts are
- * the origin's. */
-static bool key_is_plain(const struct exchange_listener *listener)
+struct view origin_prefix(const struct exchange_listener *listener)
 {
-	return listener->kind == EXCHANGE_FORWARD || listener->options.names.n > 0 ||
-	       listener->options.origin_host[0];
+	struct view prefix = listener->origin.path;
+
+	prefix = view_make(prefix.ptr, view_find(prefix, '?'));
+	if (view_ends(prefix, V("/")))
+		prefix.len--;
+	return prefix;
+}
+
+/* Are reverse listeners' keys free of the origin's name? Only when the operator has said which hosts are
+ * the origin's, the request names one, and the origin knows the path under the same name. */
+static bool key_is_plain(const struct exchange_listener *listener, const struct http_target *target)
+{
+	if (listener->kind == EXCHANGE_FORWARD)
+		return true;
+	if (origin_prefix(listener).len)
+		return false;
+	return listener->options.origin_host[0] || (listener->options.names.n > 0 && target->host.len);
 }
 
 int exchange_key_text(const struct exchange_listener *listener, const struct http_target *target,
@@ -127,10 +138,11 @@ int exchange_key_text(const struct exchange_listener *listener, const struct htt
 	int err;
 
 	BUF_ADD_LIT(out, "GET");
-	if (!key_is_plain(listener)) {
+	if (!key_is_plain(listener, target)) {
 		buf_addc(out, '@');
 		buf_addv(out, listener->origin.host);
 		buf_printf(out, ":%u", (unsigned)listener->origin.port);
+		buf_addv(out, origin_prefix(listener));
 	}
 	buf_addc(out, ' ');
 	if (!fixed[0])

@@ -120,6 +120,7 @@ struct exchange {
 	/* The request's body. */
 	struct buf body;
 	bool body_ended, body_held;
+	bool body_lost;              /* some of it was dropped: what the origin got is not all */
 
 	struct tunnel *tunnel;
 
@@ -134,6 +135,8 @@ struct exchange {
 /* ---- env.c ---- */
 bool unshareable_known(struct exchange_env *env, struct hash128 key);
 void unshareable_add(struct exchange_env *env, struct hash128 key);
+/* What a reverse listener puts before the request's path, without the slash at its end. */
+struct view origin_prefix(const struct exchange_listener *listener);
 
 /* ---- exchange.c: the frame around the steps ---- */
 void exchange_enter(struct exchange *x);
@@ -209,10 +212,11 @@ enum fill_state { FILL_HEAD, FILL_HELD, FILL_BODY, FILL_COMPLETE, FILL_FAILED };
 
 struct fill {
 	uint32_t magic;
-	struct exchange_env *env;
+	struct exchange_env *env;    /* NULL: gone, and only the store's callbacks are to come */
 	const struct exchange_listener *listener;
 	LIST_ENTRY(fill) bucket_link, all_link;
-	bool in_table;               /* others may find and join it */
+	bool in_table;               /* where invalidations look for what is to be stored */
+	bool joinable;               /* others may find and join it there */
 	unsigned refs;               /* the transfer, each reader, each callback of the store to come */
 	enum fill_state state;
 	struct exchange_queue readers;
@@ -232,8 +236,8 @@ struct fill {
 	bool body_open;              /* the request's body has not ended yet */
 	bool invalidated;            /* something unsafe happened to its key: not to be stored */
 
-	/* A stored response that is being validated. */
-	bool validating, revalidated;
+	/* A stored response that is being validated or replaced. */
+	bool has_old, validating, revalidated;
 	bool mismatch;               /* the 304 speaks of something else */
 	bool origin_failed;          /* a 5xx that something stale can stand in for */
 	struct view old_head, old_etag;
@@ -271,8 +275,8 @@ void fill_attach(struct fill *f, struct exchange *x);
 void fill_detach(struct exchange *x);
 void fill_ref(struct fill *f);
 void fill_unref(struct fill *f);
-void fill_enter_table(struct fill *f);
-void fill_leave_table(struct fill *f);
+/* The environment ends before the store has called back. */
+void fill_orphan(struct fill *f);
 /* Marks running fills of a key as outdated. */
 void fill_invalidate(struct exchange_env *env, const struct store_key *key);
 
@@ -291,6 +295,8 @@ int fill_on_head(void *arg, const struct http_head *head, uint64_t length, const
 bool fill_fits(struct fill *f, struct exchange *x, bool waited);
 void fill_publish(struct fill *f);
 void fill_tell(struct fill *f);
+/* The same for one reader that joined late. */
+void fill_tell_one(struct fill *f, struct exchange *x);
 
 /* fill_store.c: what the answer does to the store */
 void fill_commit(struct fill *f);

@@ -112,6 +112,10 @@ void exchange_restart(struct exchange *x)
 	if (++x->restarts > 3)
 		x->alone = true;
 	x->collapsed = false;
+	/* What was noted of an answer that did not come about is not this one's. */
+	x->outcome = OUT_NONE;
+	x->origin_status = 0;
+	x->reason = x->stored = x->error = NULL;
 	exchange_run(x, STEP(step_lookup));
 }
 
@@ -159,8 +163,10 @@ size_t exchange_body(struct exchange *x, struct view data)
 	size_t room, n;
 
 	/* Nobody is there to take it (any more): what comes is dropped. */
-	if (x->finished || !x->fill || !x->fill->transfer)
+	if (x->finished || !x->fill || !x->fill->transfer) {
+		x->body_lost = true;
 		return data.len;
+	}
 	exchange_enter(x);
 	room = x->body.max - x->body.len;
 	n = data.len < room ? data.len : room;
@@ -187,8 +193,12 @@ void exchange_body_end(struct exchange *x)
 void exchange_body_abort(struct exchange *x)
 {
 	exchange_enter(x);
-	if (x->fill)
+	if (x->fill && x->fill->transfer) {
 		fill_detach(x);
+		/* Of an answer that has begun nothing more will come: nobody else would say so. */
+		if (x->replied && !x->finished)
+			deliver_feed(x);
+	}
 	exchange_leave(x);
 }
 

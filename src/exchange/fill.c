@@ -13,17 +13,31 @@ void fill_ref(struct fill *f)
 	f->refs++;
 }
 
-void fill_enter_table(struct fill *f)
+static void enter_table(struct fill *f, bool joinable)
 {
 	LIST_INSERT_HEAD(bucket(f->env, f->key.hash), f, bucket_link);
 	f->in_table = true;
+	f->joinable = joinable;
 }
 
-void fill_leave_table(struct fill *f)
+static void leave_env(struct fill *f)
 {
+	if (!f->env)
+		return;
 	if (f->in_table)
 		LIST_REMOVE(f, bucket_link);
-	f->in_table = false;
+	LIST_REMOVE(f, all_link);
+	f->env->nfills--;
+	stat_sub(&f->env->stats->fills, 1);
+	f->in_table = f->joinable = false;
+}
+
+void fill_orphan(struct fill *f)
+{
+	check_magic(f, FILL_MAGIC);
+	check(f->nreaders == 0 && !f->transfer);
+	leave_env(f);
+	f->env = NULL;
 }
 
 void fill_unref(struct fill *f)
@@ -32,10 +46,7 @@ void fill_unref(struct fill *f)
 	check(f->refs > 0);
 	if (--f->refs > 0)
 		return;
-	fill_leave_table(f);
-	LIST_REMOVE(f, all_link);
-	f->env->nfills--;
-	stat_sub(&f->env->stats->fills, 1);
+	leave_env(f);
 	if (f->transfer)
 		origin_cancel(f->transfer);
 	store_spool_unref(f->spool);
@@ -66,7 +77,10 @@ static bool worth_finishing(const struct fill *f)
 	const struct exchange_options *o = f->env->options;
 	uint64_t have = fill_received(f), left;
 
-	if (f->background || f->ended || f->revalidated)
+	if (f->ended || f->revalidated)
+		return true;
+	/* What no longer goes to the store only waits for readers. */
+	if (f->background && !f->spool_ended)
 		return true;
 	if (f->state == FILL_HEAD || f->body_open)
 		return false;
@@ -82,7 +96,7 @@ static bool worth_finishing(const struct fill *f)
 
 static void stop(struct fill *f)
 {
-	fill_leave_table(f);
+	f->joinable = false;
 	if (!f->transfer)
 		return;
 	origin_cancel(f->transfer);
@@ -111,13 +125,13 @@ void fill_detach(struct exchange *x)
 
 void fill_invalidate(struct exchange_env *env, const struct store_key *key)
 {
-	struct fill *f, *next;
+	struct fill *f;
 
-	LIST_FOREACH_SAFE(f, bucket(env, key->hash), bucket_link, next) {
+	LIST_FOREACH(f, bucket(env, key->hash), bucket_link) {
 		if (!view_eq(f->key.text, key->text))
 			continue;
 		f->invalidated = true;
-		fill_leave_table(f);
+		f->joinable = false;
 	}
 }
 
@@ -180,8 +194,9 @@ static struct fill *fill_new(struct exchange *x, bool want_store)
 	return f;
 }
 
-/* Notes the stored response, and appends the validators' lines. */
-static int note_validated(struct fill *f, const struct store_hit *hit, struct buf *validators)
+/* Notes the stored response, which may stand in when the origin fails, and appends the validators' lines. */
+static int note_old(struct fill *f, const struct store_hit *hit, bool unconditional,
+                    struct buf *validators)
 {
 	const struct store_record *r = &hit->record;
 	struct http_fault fault;
@@ -196,6 +211,9 @@ static int note_validated(struct fill *f, const struct store_hit *hit, struct bu
 		f->old_etag = view_make(f->old_head.ptr + (r->etag.ptr - r->head.ptr), r->etag.len);
 	f->old_meta = r->meta;
 	f->old_id = r->id;
+	f->has_old = true;
+	if (unconditional)
+		return 0;
 	view_cut(f->old_head, '\n', &fields);
 	http_head_init(&old, f->env->fields, FIELDS_MAX);
 	if (http_parse_fields(&old, fields, &fault))
@@ -214,7 +232,7 @@ static int start(struct fill *f, struct exchange *x, const struct store_hit *val
 
 	buf_init(&validators, 64 * 1024);
 	if (validate)
-		err = note_validated(f, validate, &validators);
+		err = note_old(f, validate, x->unconditional, &validators);
 	if (!err) {
 		plan.validators = arena_view(&f->arena, buf_view(&validators));
 		err = request_build(x, &plan, &f->arena, &req);
@@ -235,7 +253,7 @@ static struct fill *find(struct exchange *x)
 	struct fill *f;
 
 	LIST_FOREACH(f, bucket(x->env, x->key.hash), bucket_link) {
-		if (f->key.hash.hi != x->key.hash.hi || !view_eq(f->key.text, x->key.text))
+		if (!f->joinable || f->key.hash.hi != x->key.hash.hi || !view_eq(f->key.text, x->key.text))
 			continue;
 		if (f->state == FILL_HEAD || fill_fits(f, x, false))
 			return f;
@@ -253,7 +271,7 @@ struct step fill_begin(struct exchange *x, bool want_store, const struct store_h
 		x->collapsed = true;
 		fill_attach(f, x);
 		if (f->state != FILL_HEAD && f->state != FILL_HELD)
-			fill_tell(f);
+			fill_tell_one(f, x);
 		return STEP_WAIT;
 	}
 	if (x->env->nfills >= (uint64_t)x->env->options->fills_max)
@@ -262,14 +280,14 @@ struct step fill_begin(struct exchange *x, bool want_store, const struct store_h
 	if (!f)
 		return reply_error(x, 503, NULL, "Out of memory.");
 	f->first = x;
-	err = start(f, x, x->unconditional ? NULL : validate);
+	err = start(f, x, validate);
 	if (err) {
 		fill_unref(f);
 		return reply_error(x, 503, NULL, larder_strerror(err));
 	}
 	fill_attach(f, x);
-	if (shared)
-		fill_enter_table(f);
+	if (want_store)
+		enter_table(f, shared);
 	fill_unref(f);
 	return STEP_WAIT;
 }
@@ -286,7 +304,7 @@ void fill_background(struct exchange *x, const struct store_hit *validate)
 		return;
 	f->background = true;
 	if (start(f, x, validate) == 0)
-		fill_enter_table(f);
+		enter_table(f, true);
 	fill_unref(f);
 }
 

@@ -48,7 +48,7 @@ static void own_head(struct fill *f, const struct http_head *head, char line[DAT
 	*h = *head;
 	h->fields = f->env->fields;
 	h->cap = HALF;
-	h->nfields = head->nfields < HALF ? head->nfields : HALF - 1;
+	h->nfields = head->nfields;
 	memcpy(h->fields, head->fields, h->nfields * sizeof(*h->fields));
 	if (!http_find(h, HTTP_DATE, 0)) {
 		memcpy(line, "Date: ", 6);
@@ -57,6 +57,9 @@ static void own_head(struct fill *f, const struct http_head *head, char line[DAT
 			view_make(line, 4), view_make(line + 6, HTTP_DATE_LEN), HTTP_DATE, 0};
 	}
 	http_head_mark_hops(h);
+	/* RFC 9110 §8.6: none in a 204, whatever its origin thinks. */
+	for (unsigned i = 0; head->status == 204 && i < h->nfields; i++)
+		h->fields[i].hop |= h->fields[i].id == HTTP_CONTENT_LENGTH;
 }
 
 /* 304 to our validators (RFC 9111 §4.3.4). */
@@ -88,9 +91,15 @@ static int on_304(struct fill *f, const struct http_head *h)
 	return 0;
 }
 
+/* RFC 5861 §4: what counts as an error. */
+static bool is_failure(unsigned status)
+{
+	return status == 500 || status == 502 || status == 503 || status == 504;
+}
+
 static bool stale_allowed(struct fill *f, struct exchange *x)
 {
-	return f->validating &&
+	return f->has_old &&
 	       cache_stale_on_error(&x->listener->cache, &x->cc, &f->old_meta,
 	                            net_loop_wall_s(f->env->loop),
 	                            (uint32_t)(f->env->options->stale_if_error / 1000));
@@ -112,6 +121,10 @@ static void prepare_storing(struct fill *f, const struct http_head *h, uint64_t 
 	                             f->info.response_time, &f->meta);
 	if (f->storable != CACHE_STORE_OK)
 		return;
+	if (!store_accepts(f->env->store, length)) {
+		f->storable = CACHE_STORE_TOO_LARGE;
+		return;
+	}
 	cache_control_parse(h, &cc);
 	if (cache_vary_names(h, &f->vary) != 0) {
 		f->storable = CACHE_STORE_VARY_ANY;
@@ -131,9 +144,13 @@ int fill_on_head(void *arg, const struct http_head *head, uint64_t length, const
 {
 	struct fill *f = arg;
 	char date[DATE_LINE];
+	struct exchange *x;
 	struct http_head h;
 
 	check_magic(f, FILL_MAGIC);
+	/* Nothing may be judged by a part of its fields. */
+	if (head->nfields >= HALF)
+		return LARDER_ELIMIT;
 	f->info = *info;
 	f->status = head->status;
 	/* Whatever Content-Length says here, it is not of this message (RFC 9112 §6.3). */
@@ -141,11 +158,13 @@ int fill_on_head(void *arg, const struct http_head *head, uint64_t length, const
 	own_head(f, head, date, &h);
 	if (f->validating && head->status == 304)
 		return on_304(f, &h);
-	if (head->status >= 500 && f->first && stale_allowed(f, f->first)) {
+	/* Whoever asked may have left: those who wait are as good. */
+	x = f->first ? f->first : TAILQ_FIRST(&f->readers);
+	if (is_failure(head->status) && x && stale_allowed(f, x)) {
 		f->origin_failed = true;
 		return LARDER_EPROTO;
 	}
-	if (f->validating && head->status >= 500 && f->background)
+	if (f->has_old && is_failure(head->status) && f->background)
 		return LARDER_EPROTO; /* what is stored stays */
 	if (lines_pass_head(&h, &f->pass_head))
 		return f->pass_head.err;
@@ -156,9 +175,10 @@ int fill_on_head(void *arg, const struct http_head *head, uint64_t length, const
 	f->meta.status = head->status;
 	if (f->storable != CACHE_STORE_OK || f->invalidated) {
 		stat_add(&f->env->stats->not_stored, 1);
-		if (f->in_table)
+		/* One client's wish says nothing about the answers to others. */
+		if (f->joinable && !f->invalidated && f->storable != CACHE_STORE_REQUEST_NO_STORE)
 			unshareable_add(f->env, f->key.hash);
-		fill_leave_table(f);
+		f->joinable = false;
 	}
 	fill_remove_invalidated(f, &h);
 	if (f->removing)
@@ -203,7 +223,7 @@ static void serve_from_store(struct fill *f, struct exchange *x, struct stored_a
 	struct store_hit hit;
 
 	if (lookup_again(x, f->old_id, &hit) != STORE_FOUND) {
-		fill_leave_table(f); /* of no use to others either */
+		f->joinable = false; /* of no use to others either */
 		send_back(x, false);
 		return;
 	}
@@ -337,8 +357,9 @@ static void fail(struct fill *f, struct exchange *x)
 	}
 }
 
-static void tell_one(struct fill *f, struct exchange *x)
+void fill_tell_one(struct fill *f, struct exchange *x)
 {
+	fill_ref(f);
 	exchange_enter(x);
 	if (x->ended)
 		;
@@ -350,6 +371,7 @@ static void tell_one(struct fill *f, struct exchange *x)
 	else if (!x->replied)
 		serve(f, x);
 	exchange_leave(x);
+	fill_unref(f);
 }
 
 void fill_tell(struct fill *f)
@@ -359,7 +381,7 @@ void fill_tell(struct fill *f)
 	fill_ref(f);
 	/* A reader that is told leaves at most by itself; new ones come at the tail. */
 	TAILQ_FOREACH_SAFE(x, &f->readers, link, next)
-		tell_one(f, x);
+		fill_tell_one(f, x);
 	fill_unref(f);
 }
 

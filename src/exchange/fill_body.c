@@ -83,7 +83,7 @@ static void spool_data(struct fill *f, struct view *data)
 	f->spool_ended = true;
 	f->window_base = store_spool_length(f->spool);
 	f->storable = err == LARDER_ELIMIT ? CACHE_STORE_TOO_LARGE : CACHE_STORE_FAILED;
-	fill_leave_table(f);
+	f->joinable = false;
 }
 
 static int on_data(void *arg, struct view data)
@@ -94,6 +94,8 @@ static int on_data(void *arg, struct view data)
 	check_magic(f, FILL_MAGIC);
 	if (f->revalidated)
 		return 0; /* a 304 has no body; whatever this is, nobody wants it */
+	if (!spooling && f->nreaders == 0)
+		return LARDER_ECLOSED; /* not stored, not read: of no use */
 	if (!spooling && f->window.len >= f->env->options->pipe_bytes) {
 		f->paused = true;
 		return ORIGIN_PAUSE;
@@ -101,7 +103,7 @@ static int on_data(void *arg, struct view data)
 	if (spooling)
 		spool_data(f, &data);
 	if (data.len && f->nreaders == 0)
-		return LARDER_ECLOSED; /* not stored, not read: of no use */
+		return LARDER_ECLOSED;
 	if (data.len && buf_addv(&f->window, data))
 		return f->window.err;
 	if (f->state == FILL_BODY)
@@ -116,7 +118,7 @@ static ssize_t on_body(void *arg, char *dst, size_t room)
 	size_t n;
 
 	check_magic(f, FILL_MAGIC);
-	if (!x)
+	if (!x || x->body_lost)
 		return LARDER_ECLOSED;
 	n = x->body.len < room ? x->body.len : room;
 	if (n == 0 && !x->body_ended)
@@ -151,11 +153,18 @@ static void on_interim(void *arg, const struct http_head *head)
 	struct exchange *x = f->first;
 	struct exchange_reply r = {.status = head->status, .no_body = true, .complete = true};
 	struct buf *b = &f->env->scratch;
+	struct http_head h = *head;
 
-	if (!x || x->replied)
+	if (!x || x->replied || head->nfields > FIELDS_MAX)
 		return;
+	h.fields = f->env->fields;
+	memcpy(h.fields, head->fields, h.nfields * sizeof(*h.fields));
+	http_head_mark_hops(&h);
+	/* RFC 9110 §8.6: no Content-Length in a 1xx. */
+	for (unsigned i = 0; i < h.nfields; i++)
+		h.fields[i].hop |= h.fields[i].id == HTTP_CONTENT_LENGTH;
 	buf_reset(b);
-	if (lines_pass_head(head, b))
+	if (lines_pass_head(&h, b))
 		return;
 	r.head[r.nhead++] = buf_view(b);
 	exchange_enter(x);
@@ -182,6 +191,55 @@ static void on_switched(void *arg, const struct http_head *head, struct net_stre
 	fill_unref(f);
 }
 
+/* RFC 9110 §6.5.1: nothing that frames, routes, authenticates, controls or says how to read the content
+ * may come after it. */
+static bool may_trail(const struct http_field *f)
+{
+	switch (f->id) {
+	case HTTP_AGE:
+	case HTTP_AUTHORIZATION:
+	case HTTP_CACHE_CONTROL:
+	case HTTP_CDN_CACHE_CONTROL:
+	case HTTP_CONTENT_ENCODING:
+	case HTTP_CONTENT_LENGTH:
+	case HTTP_CONTENT_RANGE:
+	case HTTP_CONTENT_TYPE:
+	case HTTP_DATE:
+	case HTTP_EXPIRES:
+	case HTTP_HOST:
+	case HTTP_LOCATION:
+	case HTTP_PROXY_AUTHENTICATE:
+	case HTTP_PROXY_AUTHORIZATION:
+	case HTTP_RETRY_AFTER:
+	case HTTP_SET_COOKIE:
+	case HTTP_TRAILER:
+	case HTTP_VARY:
+	case HTTP_WWW_AUTHENTICATE:
+		return false;
+	default:
+		return !f->hop;
+	}
+}
+
+static void pass_trailers(struct fill *f, struct view lines)
+{
+	struct http_fault fault;
+	struct http_head h;
+
+	http_head_init(&h, f->env->fields, FIELDS_MAX);
+	if (!lines.len || http_parse_fields(&h, lines, &fault))
+		return;
+	http_head_mark_hops(&h);
+	for (unsigned i = 0; i < h.nfields; i++) {
+		if (may_trail(&h.fields[i])) {
+			buf_addv(&f->trailers, lines_raw(&h.fields[i]));
+			BUF_ADD_LIT(&f->trailers, "\r\n");
+		}
+	}
+	if (f->trailers.err)
+		buf_reset(&f->trailers);
+}
+
 static void on_done(void *arg, const struct origin_result *result)
 {
 	struct fill *f = arg;
@@ -191,7 +249,7 @@ static void on_done(void *arg, const struct origin_result *result)
 	f->ended = true;
 	f->err = result->err;
 	f->proxy_error = result->proxy_error;
-	buf_addv(&f->trailers, result->trailers);
+	pass_trailers(f, result->trailers);
 	if (result->err) {
 		snprintf(f->detail, sizeof(f->detail), "%s",
 		         result->detail ? result->detail : larder_strerror(result->err));
@@ -200,7 +258,7 @@ static void on_done(void *arg, const struct origin_result *result)
 		f->state = result->err ? FILL_FAILED : FILL_COMPLETE;
 	if (result->err) {
 		f->storable = f->storable == CACHE_STORE_OK ? CACHE_STORE_INCOMPLETE : f->storable;
-		fill_leave_table(f);
+		f->joinable = false;
 	} else if (f->revalidated) {
 		fill_commit_update(f);
 	} else {

@@ -19,11 +19,12 @@ static void on_committed(void *arg, int err)
 	struct fill *f = arg;
 
 	check_magic(f, FILL_MAGIC);
-	stat_add(err ? &f->env->stats->not_stored : &f->env->stats->stored, 1);
+	if (f->env)
+		stat_add(err ? &f->env->stats->not_stored : &f->env->stats->stored, 1);
 	if (err)
 		log_debug("not stored: %.*s: %s", VFMT(f->key.text), larder_strerror(err));
 	/* From here on lookups find it in the store. */
-	fill_leave_table(f);
+	f->joinable = false;
 	fill_unref(f);
 }
 
@@ -35,7 +36,7 @@ static void on_updated(void *arg, int err)
 	check_magic(f, FILL_MAGIC);
 	if (err && err != LARDER_ENOENT)
 		log_debug("not freshened: %.*s: %s", VFMT(f->key.text), larder_strerror(err));
-	fill_leave_table(f);
+	f->joinable = false;
 	fill_unref(f);
 }
 
@@ -57,7 +58,7 @@ void fill_commit(struct fill *f)
 	if (length != f->length || f->head.err ||
 	    store_commit(f->env->store, &f->key, &r, f->spool, on_committed, f)) {
 		f->storable = CACHE_STORE_FAILED;
-		fill_leave_table(f);
+		f->joinable = false;
 		return;
 	}
 	fill_ref(f);
@@ -74,7 +75,7 @@ void fill_commit_update(struct fill *f)
 	if (store_update(f->env->store, &f->key, &r, f->old_id, on_updated, f) == 0)
 		fill_ref(f);
 	else
-		fill_leave_table(f);
+		f->joinable = false;
 }
 
 /* ---- Invalidation (RFC 9111 §4.4) ---- */
@@ -86,7 +87,7 @@ static void on_removed(void *arg, int err)
 	check_magic(f, FILL_MAGIC);
 	if (err && err != LARDER_ENOENT)
 		log_warning("could not invalidate: %s", larder_strerror(err));
-	if (--f->removing == 0 && f->state == FILL_HELD) {
+	if (--f->removing == 0 && f->state == FILL_HELD && f->env) {
 		fill_publish(f);
 		fill_consumed(f);
 	}

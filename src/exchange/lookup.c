@@ -119,6 +119,11 @@ static bool for_the_origin(struct exchange *x)
 	                          http_find(x->req.head, HTTP_IF_UNMODIFIED_SINCE, 0));
 }
 
+static bool only_if_cached(const struct exchange *x)
+{
+	return (x->cc.set & CACHE_CC_ONLY_IF_CACHED) && x->listener->cache.request_directives;
+}
+
 static struct step miss(struct exchange *x)
 {
 	bool store = x->method == HTTP_METHOD_GET;
@@ -129,7 +134,7 @@ static struct step miss(struct exchange *x)
 		x->veto = CACHE_STORE_PARTIAL;
 
 	/* RFC 9111 §5.2.1.7 */
-	if ((x->cc.set & CACHE_CC_ONLY_IF_CACHED) && x->listener->cache.request_directives)
+	if (only_if_cached(x))
 		return reply_error(x, 504, NULL, "Only a stored answer was asked for (only-if-cached), and there is none.");
 	return fill_begin(x, store && x->veto == CACHE_STORE_BYPASSED, NULL);
 }
@@ -141,6 +146,9 @@ struct step step_lookup(struct exchange *x)
 
 	if (for_the_origin(x)) {
 		x->why = CACHE_USE_REQUEST;
+		/* RFC 9111 §5.2.1.7 */
+		if (only_if_cached(x))
+			return reply_error(x, 504, NULL, "Only a stored answer was asked for (only-if-cached), and its condition is the origin's to judge.");
 		return fill_begin(x, false, NULL);
 	}
 	if (!cachable(x)) {

@@ -77,6 +77,7 @@ bool wants_html(const struct http_head *head)
 static void forget_request_body(struct exchange *x)
 {
 	/* What still comes of it is the protocol's to drop. */
+	x->body_lost |= x->body.len > 0;
 	buf_fini(&x->body);
 }
 

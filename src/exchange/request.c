@@ -147,15 +147,12 @@ static int build_lines(struct exchange *x, const struct request_plan *plan, stru
 static struct view target_text(struct exchange *x, struct arena *arena)
 {
 	const struct http_target *t = x->req.target;
-	struct view prefix = x->listener->origin.path, path = t->path;
+	struct view prefix = origin_prefix(x->listener), path = t->path;
 	struct view out;
 	struct buf b;
 
 	if (x->listener->kind == EXCHANGE_FORWARD || view_eq(path, V("*")))
 		return path;
-	prefix = view_make(prefix.ptr, view_find(prefix, '?'));
-	if (view_ends(prefix, V("/")))
-		prefix.len--;
 	if (!prefix.len)
 		return path;
 	buf_init(&b, KEY_BYTES);

@@ -1,0 +1,330 @@
+/* The store that a test plays: in memory, and nothing is visible before store_settle. */
+#include "rig.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/queue.h"
+
+enum job_kind { JOB_COMMIT, JOB_UPDATE, JOB_REMOVE };
+
+/* A record, or one that is to be. */
+struct row {
+	TAILQ_ENTRY(row) link;
+	struct buf key, selecting, vary, head, body;
+	struct store_record r;
+	enum job_kind kind;
+	uint64_t id;
+	store_done_fn *done;
+	void *arg;
+};
+TAILQ_HEAD(rows, row);
+struct store {
+	struct rows rows, jobs;
+	uint64_t last_id;
+};
+struct store_file {
+	int fd;
+};
+struct store_spool {
+	unsigned refs;
+	struct buf data;
+	int err;
+};
+
+struct fake_store fake_store;
+static struct store store;
+
+struct store *rig_store(void)
+{
+	TAILQ_INIT(&store.rows);
+	TAILQ_INIT(&store.jobs);
+	store.last_id = 0;
+	return &store;
+}
+
+static void row_free(struct row *row)
+{
+	buf_fini(&row->key);
+	buf_fini(&row->selecting);
+	buf_fini(&row->vary);
+	buf_fini(&row->head);
+	buf_fini(&row->body);
+	free(row);
+}
+
+void rig_store_free(void)
+{
+	struct row *row;
+
+	ck_assert(TAILQ_EMPTY(&store.jobs));
+	while ((row = TAILQ_FIRST(&store.rows)) != NULL) {
+		TAILQ_REMOVE(&store.rows, row, link);
+		row_free(row);
+	}
+}
+
+void store_key_init(const struct store *s, struct view text, struct store_key *key)
+{
+	(void)s;
+	*key = (struct store_key){text, hash_128(text, 7)};
+}
+
+/* ---- Lookups ---- */
+
+static struct row *row_find(const struct store_key *key, const struct view *selecting)
+{
+	struct row *row;
+
+	TAILQ_FOREACH(row, &store.rows, link) {
+		if (view_eq(buf_view(&row->key), key->text) &&
+		    (!selecting || view_eq(buf_view(&row->selecting), *selecting)))
+			return row;
+	}
+	return NULL;
+}
+
+int store_find(struct store *s, const struct store_key *key, const struct view *selecting,
+               struct store_hit *hit)
+{
+	struct row *row = row_find(key, selecting);
+
+	(void)s;
+	*hit = (struct store_hit){0};
+	if (!row)
+		return STORE_NONE;
+	fake_store.hits++;
+	hit->internal[0] = row;
+	hit->record = row->r;
+	hit->record.selecting = buf_view(&row->selecting);
+	hit->record.vary = buf_view(&row->vary);
+	hit->record.head = buf_view(&row->head);
+	hit->record.id = row->id;
+	if (!selecting && row->vary.len)
+		return STORE_VARIES;
+	if (fake_store.files && row->body.len) {
+		hit->file = calloc(1, sizeof(*hit->file));
+		hit->file->fd = memfd_create("body", MFD_CLOEXEC);
+		ck_assert_int_eq(write(hit->file->fd, row->body.data, row->body.len), (ssize_t)row->body.len);
+	} else {
+		hit->body = buf_view(&row->body);
+	}
+	return STORE_FOUND;
+}
+
+void store_hit_done(struct store *s, struct store_hit *hit)
+{
+	if (!hit->internal[0])
+		return;
+	fake_store.hits--;
+	store_file_unref(s, hit->file);
+	*hit = (struct store_hit){0};
+}
+
+struct store_file *store_hit_take_file(struct store_hit *hit)
+{
+	struct store_file *f = hit->file;
+
+	hit->file = NULL;
+	return f;
+}
+
+int store_file_fd(const struct store_file *f)
+{
+	return f->fd;
+}
+
+void store_file_unref(struct store *s, struct store_file *f)
+{
+	(void)s;
+	if (f)
+		close(f->fd);
+	free(f);
+}
+
+/* ---- Spools ---- */
+
+bool store_accepts(const struct store *s, uint64_t length)
+{
+	(void)s;
+	return length == HTTP_LENGTH_UNKNOWN || length <= fake_store.accepts_max;
+}
+
+struct store_spool *store_spool_new(struct store *s, uint64_t expected)
+{
+	struct store_spool *sp = calloc(1, sizeof(*sp));
+
+	(void)s, (void)expected;
+	sp->refs = 1;
+	buf_init(&sp->data, 64 << 20);
+	fake_store.spools++;
+	return sp;
+}
+
+void store_spool_ref(struct store_spool *sp)
+{
+	sp->refs++;
+}
+
+void store_spool_unref(struct store_spool *sp)
+{
+	if (!sp || --sp->refs)
+		return;
+	buf_fini(&sp->data);
+	free(sp);
+	fake_store.spools--;
+}
+
+int store_spool_append(struct store_spool *sp, struct view data)
+{
+	if (!sp->err && data.len > fake_store.spool_max - sp->data.len)
+		sp->err = LARDER_ELIMIT;
+	return sp->err ? sp->err : buf_addv(&sp->data, data);
+}
+
+uint64_t store_spool_length(const struct store_spool *sp)
+{
+	return sp->data.len;
+}
+
+void store_spool_read(struct store_spool *sp, uint64_t offset, struct store_piece *piece)
+{
+	*piece = (struct store_piece){.fd = -1, .mem = view_from(buf_view(&sp->data), (size_t)offset)};
+	piece->len = piece->mem.len;
+}
+
+/* ---- Writes ---- */
+
+static int queue(enum job_kind kind, const struct store_key *key, const struct store_record *r,
+                 struct store_spool *sp, store_done_fn *done, void *arg, uint64_t id)
+{
+	struct row *row;
+
+	if (fake_store.refuse)
+		return LARDER_ENOMEM;
+	row = calloc(1, sizeof(*row));
+	*row = (struct row){.kind = kind, .done = done, .arg = arg, .id = id};
+	buf_init(&row->key, 1 << 16);
+	buf_init(&row->selecting, 1 << 16);
+	buf_init(&row->vary, 1 << 16);
+	buf_init(&row->head, 1 << 20);
+	buf_init(&row->body, 64 << 20);
+	buf_addv(&row->key, key->text);
+	if (r) {
+		row->r = *r;
+		buf_addv(&row->selecting, r->selecting);
+		buf_addv(&row->vary, r->vary);
+		buf_addv(&row->head, r->head);
+		row->r.etag = view_make(NULL, 0);
+		if (r->etag.ptr)
+			row->r.etag = view_make(row->head.data + (r->etag.ptr - r->head.ptr), r->etag.len);
+	}
+	if (sp) {
+		ck_assert_uint_eq(r->length, sp->data.len);
+		buf_addv(&row->body, buf_view(&sp->data));
+	}
+	TAILQ_INSERT_TAIL(&store.jobs, row, link);
+	return 0;
+}
+
+int store_commit(struct store *s, const struct store_key *key, const struct store_record *record,
+                 struct store_spool *sp, store_done_fn *done, void *arg)
+{
+	(void)s;
+	return queue(JOB_COMMIT, key, record, sp, done, arg, ++store.last_id);
+}
+
+int store_update(struct store *s, const struct store_key *key, const struct store_record *record,
+                 uint64_t id, store_done_fn *done, void *arg)
+{
+	(void)s;
+	return queue(JOB_UPDATE, key, record, NULL, done, arg, id);
+}
+
+int store_remove(struct store *s, const struct store_key *key, store_done_fn *done, void *arg)
+{
+	(void)s;
+	return queue(JOB_REMOVE, key, NULL, NULL, done, arg, 0);
+}
+
+/* Removes what has the key (and selecting text). */
+static unsigned drop(struct view key, const struct view *selecting)
+{
+	struct row *row, *next;
+	unsigned n = 0;
+
+	TAILQ_FOREACH_SAFE(row, &store.rows, link, next) {
+		if (!view_eq(buf_view(&row->key), key) ||
+		    (selecting && !view_eq(buf_view(&row->selecting), *selecting)))
+			continue;
+		TAILQ_REMOVE(&store.rows, row, link);
+		row_free(row);
+		fake_store.nrows--;
+		n++;
+	}
+	return n;
+}
+
+/* The one that a done job replaces stays what it was but for head and numbers. */
+static bool update(struct row *job)
+{
+	struct row *row;
+	uint64_t length;
+
+	TAILQ_FOREACH(row, &store.rows, link) {
+		if (row->id != job->id)
+			continue;
+		length = row->r.length;
+		row->r = job->r;
+		row->r.length = length;
+		buf_fini(&row->head);
+		row->head = job->head;
+		buf_init(&job->head, 0);
+		return true;
+	}
+	return false;
+}
+
+static int run(struct row *job, bool *kept)
+{
+	struct view selecting = buf_view(&job->selecting);
+
+	switch (job->kind) {
+	case JOB_COMMIT:
+		drop(buf_view(&job->key), &selecting);
+		TAILQ_INSERT_TAIL(&store.rows, job, link);
+		fake_store.nrows++;
+		fake_store.commits++;
+		*kept = true;
+		return 0;
+	case JOB_UPDATE:
+		fake_store.updates++;
+		return update(job) ? 0 : LARDER_ENOENT;
+	case JOB_REMOVE:
+		fake_store.removes++;
+		return drop(buf_view(&job->key), NULL) ? 0 : LARDER_ENOENT;
+	}
+	return LARDER_EINVAL;
+}
+
+void store_settle(void)
+{
+	struct row *job;
+
+	while ((job = TAILQ_FIRST(&store.jobs)) != NULL) {
+		store_done_fn *done = job->done;
+		void *arg = job->arg;
+		bool kept = false;
+		int err;
+
+		TAILQ_REMOVE(&store.jobs, job, link);
+		err = run(job, &kept);
+		if (!kept)
+			row_free(job);
+		if (done)
+			done(arg, err);
+	}
+}
