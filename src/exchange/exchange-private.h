@@ -201,7 +201,8 @@ struct request_plan {
 	bool drop_range;
 	struct view validators;     /* lines to add, CRLF each */
 };
-/* Makes the request for the origin in the arena. Views of *out live as long as arena and the exchange's head. */
+/* Makes the request for the origin in the arena. Views of *out live as long as arena and the exchange's head.
+ * 0, LARDER_EINVAL for a path that leads out of the listener's, or another error. */
 int request_build(struct exchange *x, const struct request_plan *plan, struct arena *arena,
                   struct origin_request *out);
 

@@ -283,7 +283,8 @@ struct step fill_begin(struct exchange *x, bool want_store, const struct store_h
 	err = start(f, x, validate);
 	if (err) {
 		fill_unref(f);
-		return reply_error(x, 503, NULL, larder_strerror(err));
+		return err == LARDER_EINVAL ? reply_error(x, 400, NULL, "The path leads out of what is served here.")
+		                            : reply_error(x, 503, NULL, larder_strerror(err));
 	}
 	fill_attach(f, x);
 	if (want_store)

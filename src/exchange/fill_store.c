@@ -96,6 +96,7 @@ static void on_removed(void *arg, int err)
 
 static void remove_target(struct fill *f, const struct http_target *t)
 {
+	static uint64_t told;
 	struct store_key key;
 	struct buf text;
 
@@ -107,6 +108,8 @@ static void remove_target(struct fill *f, const struct http_target *t)
 		if (store_remove(f->env->store, &key, on_removed, f) == 0) {
 			f->removing++;
 			fill_ref(f);
+		} else {
+			log_limited(&told, LOG_L_WARNING, "could not invalidate: %.*s", VFMT(key.text));
 		}
 	}
 	buf_fini(&text);

@@ -143,24 +143,78 @@ static int build_lines(struct exchange *x, const struct request_plan *plan, stru
 	return r->err;
 }
 
-/* Path and query for the request line; reverse listeners may put a prefix before it. */
-static struct view target_text(struct exchange *x, struct arena *arena)
+/* Is one of the path's segments "." or "..", spelt in whatever way? */
+static bool has_dot_segments(struct view path)
+{
+	struct view segment;
+
+	path = view_make(path.ptr, view_find(path, '?'));
+	while (path.len) {
+		unsigned dots = 0;
+
+		segment = view_cut(path, '/', &path);
+		for (; segment.len; dots++) {
+			if (segment.ptr[0] == '.')
+				segment = view_from(segment, 1);
+			else if (view_istarts(segment, V("%2e")))
+				segment = view_from(segment, 3);
+			else
+				break;
+		}
+		if (!segment.len && (dots == 1 || dots == 2))
+			return true;
+	}
+	return false;
+}
+
+/* The path without dot segments (RFC 3986 §6.2.2.3), as it stands in keys. */
+static int plain_path(const struct http_target *t, struct arena *arena, struct view *path)
+{
+	struct view uri;
+	struct buf b;
+	int err;
+
+	buf_init(&b, KEY_BYTES);
+	err = http_target_key(t, &b);
+	if (!err) {
+		view_cut(buf_view(&b), ':', &uri);
+		uri = view_from(uri, 2);
+		*path = arena_view(arena, view_from(uri, view_find(uri, '/')));
+		err = path->ptr ? 0 : LARDER_ENOMEM;
+	}
+	buf_fini(&b);
+	return err;
+}
+
+/* Path and query for the request line; reverse listeners may put a prefix before it, which "/.." must not
+ * lead out of. What is to be stored is asked for under the path that is its key: an origin that answers to "/x/../y"
+ * in its own way would otherwise answer for "/y". */
+static int target_text(struct exchange *x, bool stores, struct arena *arena, struct view *out)
 {
 	const struct http_target *t = x->req.target;
-	struct view prefix = origin_prefix(x->listener), path = t->path;
-	struct view out;
+	struct view prefix = x->listener->kind == EXCHANGE_REVERSE ? origin_prefix(x->listener) : V("");
 	struct buf b;
+	int err;
 
-	if (x->listener->kind == EXCHANGE_FORWARD || view_eq(path, V("*")))
-		return path;
+	*out = t->path;
+	if (view_eq(t->path, V("*")))
+		return 0;
+	if ((stores || prefix.len) && has_dot_segments(t->path)) {
+		err = plain_path(t, arena, out);
+		if (err)
+			return err;
+		if (prefix.len && has_dot_segments(*out))
+			return LARDER_EINVAL; /* escapes that are none keep it from being made plain */
+	}
 	if (!prefix.len)
-		return path;
+		return 0;
 	buf_init(&b, KEY_BYTES);
 	buf_addv(&b, prefix);
-	buf_addv(&b, path);
-	out = b.err ? view_make(NULL, 0) : arena_view(arena, buf_view(&b));
+	buf_addv(&b, *out);
+	*out = b.err ? view_make(NULL, 0) : arena_view(arena, buf_view(&b));
+	err = b.err ? b.err : out->ptr ? 0 : LARDER_ENOMEM;
 	buf_fini(&b);
-	return out;
+	return err;
 }
 
 int request_build(struct exchange *x, const struct request_plan *plan, struct arena *arena,
@@ -179,15 +233,15 @@ int request_build(struct exchange *x, const struct request_plan *plan, struct ar
 		.host = at->host,
 		.port = at->port,
 		.method = x->req.head->method_text,
-		.target = target_text(x, arena),
 		.fields = r.lines,
 		.nfields = r.n,
 		.has_body = x->req.has_body,
 		.length = x->req.length,
 		.idempotent = http_method_idempotent(x->method),
 	};
-	if (!out->target.ptr)
-		return LARDER_ELIMIT;
+	err = target_text(x, plan->drop_range, arena, &out->target);
+	if (err)
+		return err;
 	if (x->req.expects_continue)
 		out->expect = V("Expect: 100-continue");
 	if (x->upgrade && (up = http_find(x->req.head, HTTP_UPGRADE, 0)) != NULL)

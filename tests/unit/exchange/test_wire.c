@@ -65,6 +65,13 @@ START_TEST(requests)
 		{"http://10.0.0.1:8000/base", "b.example", "GET /x HTTP/1.1\r\nHost: a\r\n", "GET /base/x\r\n", "Host: b.example"},
 		{"http://10.0.0.1:8000/", "", "GET /x HTTP/1.0\r\n", "GET /x\r\n", "Host: 10.0.0.1:8000"},
 		{"http://10.0.0.1:8000/", "", "GET /x HTTP/1.0\r\n", "GET /x\r\n", "Via: 1.0 tester"},
+		/* As received, unless others will be given the answer for another spelling. */
+		{NULL, "", "GET http://a/x/%2e%2E/y?.. HTTP/1.1\r\nHost: a\r\n", "GET /y?..\r\n", "Host: a"},
+		{NULL, "", "GET http://a/%7ex HTTP/1.1\r\nHost: a\r\n", "GET /%7ex\r\n", "Host: a"},
+		{NULL, "", "GET http://a/...//.a/b..?/../c HTTP/1.1\r\nHost: a\r\n", "GET /...//.a/b..?/../c\r\n", "Host: a"},
+		{NULL, "", "PUT http://a/x/../y HTTP/1.1\r\nHost: a\r\n", "PUT /x/../y\r\n", "Host: a"},
+		{"http://10.0.0.1:8000/base", "", "GET /../secret HTTP/1.1\r\nHost: a\r\n", "GET /base/secret\r\n", "Host: a"},
+		{"http://10.0.0.1:8000/base", "", "PUT /x/%2e./../secret HTTP/1.0\r\n", "PUT /base/secret\r\n", "Via: 1.0 tester"},
 		{"http://10.0.0.1:8000/base", "", "OPTIONS * HTTP/1.1\r\nHost: a\r\n", "OPTIONS *\r\n", "Host: a"},
 	};
 	struct peer p = {0};
@@ -75,6 +82,19 @@ START_TEST(requests)
 	peer_ask(&p, rows[_i].origin ? &rig.reverse : &rig.forward, rows[_i].ask);
 	ck_assert(view_starts(buf_view(&far(0)->request), view_of(rows[_i].start)));
 	ck_assert_msg(far_asked(0, rows[_i].line), "%.*s", VFMT(buf_view(&far(0)->request)));
+	peer_fini(&p);
+}
+END_TEST
+
+/* A path that cannot be made plain must not lead out of the tree that is served. */
+START_TEST(stays_below_the_prefix)
+{
+	struct peer p = {0};
+
+	ck_assert_int_eq(http_uri_parse(V("http://10.0.0.1:8000/base"), &rig.reverse.origin), 0);
+	peer_ask(&p, &rig.reverse, "GET /%zz/../../secret HTTP/1.1\r\nHost: a\r\n");
+	ck_assert_uint_eq(p.status, 400);
+	ck_assert_uint_eq(nfars, 0);
 	peer_fini(&p);
 }
 END_TEST
@@ -325,7 +345,7 @@ END_TEST
 
 UNIT_MAIN("exchange/wire", tcase_add_checked_fixture(tc, rig_open, rig_close);
           tcase_add_test(tc, interim_heads); tcase_add_test(tc, trailers);
-          tcase_add_test(tc, no_content); tcase_add_loop_test(tc, requests, 0, 7);
+          tcase_add_test(tc, no_content); tcase_add_loop_test(tc, requests, 0, 13); tcase_add_test(tc, stays_below_the_prefix);
           tcase_add_test(tc, hostless_requests_meet_nobody_elses);
           tcase_add_loop_test(tc, invalidation_meets_a_fill, 0, 3);
           tcase_add_loop_test(tc, invalidates, 0, 9); tcase_add_loop_test(tc, leaves_while_held, 0, 3);
