@@ -31,7 +31,8 @@ struct client *client_new(struct net_loop *l, const struct client_options *optio
                           struct client_stats *stats, struct exchange_env *env);
 /* Accepts on a listening socket (not owned). Several may serve one listener. 0 or LARDER_ENOMEM. */
 int client_accept(struct client *c, int fd, const struct exchange_listener *listener);
-/* Stops accepting, closes idle sessions, ends the others after their present answer; `done` once all are gone. */
+/* Closes idle sessions, accepts who waits, stops accepting, ends sessions after their present or (of those that
+ * were just accepted or answered) next answer; `done` once all are gone. The sockets may be closed on return. */
 void client_drain(struct client *c, void (*done)(void *arg), void *arg);
 /* Closes everything now. */
 void client_free(struct client *c);

@@ -123,6 +123,22 @@ static void on_connection(void *arg, int events)
 	}
 }
 
+void listening_empty(struct client *c)
+{
+	struct listening *l;
+
+	LIST_FOREACH (l, &c->listening, link) {
+		struct addr addr;
+		int fd = 0;
+
+		for (int64_t i = 0; i < c->options->backlog && fd >= 0; i++) {
+			fd = net_accept(l->fd, &addr);
+			if (fd >= 0)
+				admit(l, fd, &addr);
+		}
+	}
+}
+
 static void on_pause_over(struct net_timer *t)
 {
 	struct listening *l = container_of(t, struct listening, pause);

@@ -155,6 +155,8 @@ struct client {
 void client_forget(struct client *c, struct session *s);
 
 /* ---- accept.c ---- */
+/* Accepts who waits in the kernel at this moment. */
+void listening_empty(struct client *c);
 void listening_stop(struct client *c);
 int peers_init(struct client *c);
 void peers_fini(struct client *c);
@@ -174,10 +176,10 @@ void session_run(struct session *s);
 void session_soon(struct session *s);
 /* Ends it at once. */
 void session_kill(struct session *s);
-/* At the beginning of a drain: closes it if it is idle. What its client sent before it could know is still
- * answered, and a connection that was just accepted has a moment for its first request. May free it. */
+/* At the beginning of a drain: closes it if it is idle. One that was accepted or answered just now has a
+ * moment for its next request, which is on its way perhaps: it is answered, with close. May free it. */
 void session_drain(struct session *s);
-#define DRAIN_FIRST_MS 500
+#define DRAIN_WAIT_MS 500
 /* Waits for its first or next request, and nothing of it has come. */
 bool session_waits(const struct session *s);
 /* Ends the exchange, if there is one. */

@@ -58,11 +58,13 @@ void client_drain(struct client *c, void (*done)(void *arg), void *arg)
 
 	check_magic(c, CLIENT_MAGIC);
 	c->draining = true;
-	c->drain_done = done;
-	c->drain_arg = arg;
-	listening_stop(c);
 	TAILQ_FOREACH_SAFE (s, &c->sessions, link, next)
 		session_drain(s);
+	/* Last, for the sockets may be closed now, which resets those who wait there. */
+	listening_empty(c);
+	listening_stop(c);
+	c->drain_done = done;
+	c->drain_arg = arg;
 	if (TAILQ_EMPTY(&c->sessions))
 		net_task_post(c->loop, &c->drained);
 }

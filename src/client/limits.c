@@ -68,17 +68,15 @@ static struct deadline find_deadline(const struct session *s)
 		return d;
 	}
 	if (s->state == SESSION_HEAD) {
+		uint64_t waits = s->requests ? o->idle_timeout : o->head_timeout;
+
+		if (s->client->draining && waits > DRAIN_WAIT_MS)
+			waits = DRAIN_WAIT_MS;
 		if (b && b->head_began_ms)
 			sooner(&d, s->requests ? b->head_began_ms : s->since_ms, o->head_timeout,
 			       WAIT_HEAD);
-		else if (s->requests)
-			sooner(&d, s->since_ms, o->idle_timeout, WAIT_IDLE);
 		else
-			sooner(&d, s->since_ms,
-			       s->client->draining && o->head_timeout > DRAIN_FIRST_MS
-			               ? DRAIN_FIRST_MS
-			               : o->head_timeout,
-			       WAIT_FIRST);
+			sooner(&d, s->since_ms, waits, s->requests ? WAIT_IDLE : WAIT_FIRST);
 	}
 	if (s->blocked)
 		sooner(&d, s->moved_out_ms, o->send_timeout, WAIT_SEND);

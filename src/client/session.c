@@ -158,8 +158,7 @@ bool session_waits(const struct session *s)
 
 void session_drain(struct session *s)
 {
-	bool fresh =
-	        !s->requests && net_loop_now_ms(s->client->loop) < s->since_ms + DRAIN_FIRST_MS;
+	bool fresh = net_loop_now_ms(s->client->loop) < s->since_ms + DRAIN_WAIT_MS;
 
 	if (!session_waits(s))
 		return;
@@ -202,7 +201,7 @@ static void finish_request(struct session *s)
 {
 	struct busy *b = s->busy;
 	bool body_gone = body_discard(s);
-	bool keep = b->keep && body_gone && !s->client->draining;
+	bool keep = b->keep && body_gone;
 	/* Who is still sending would be told of a reset instead of our answer (RFC 9112 §9.6). */
 	bool lingers = !s->eof && (!body_gone || (http_keeps_alive(&b->head) && !b->by_close));
 

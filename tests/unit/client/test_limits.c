@@ -348,26 +348,46 @@ START_TEST(drains_finish_what_runs)
 }
 END_TEST
 
-/* A client that has just connected could not know of the drain: it has a moment for its request. */
+/* A client that has just connected, or was just answered or promised more answers, could not know
+ * of the drain: it has a moment for its request. */
 START_TEST(drains_give_fresh_connections_a_moment)
 {
-	int silent, asks;
+	static const char closing[] =
+	        "HTTP/1.1 200 X\r\nContent-Length: 1\r\nConnection: close\r\n\r\na";
+	struct view large = V("GET /known/50000000 HTTP/1.1\r\nHost: h\r\n\r\n");
+	struct view ask = V("GET /hit/1 HTTP/1.1\r\nHost: h\r\n\r\n");
+	int fds[3], silent;
 	struct buf got;
 
 	server_start();
-	buf_init(&got, 65536);
+	buf_init(&got, 64 * 1024 * 1024);
+	for (int i = 0; i < 3; i++)
+		fds[i] = peer_connect();
 	silent = peer_connect();
-	asks = peer_connect();
-	wait_for(stat_get(&stats.connections) == 2);
+	wait_for(stat_get(&stats.connections) == 4);
+	peer_send(fds[2], large);
+	peer_read_until(fds[2], "\r\n\r\n", &got);
+	ck_assert_ptr_null(strstr(buf_cstr(&got), "Connection"));
+	buf_reset(&got);
+	peer_send(fds[1], ask);
+	peer_read_until(fds[1], "\r\n\r\na", &got);
+	wait_for(stat_get(&stats.idle) == 3);
 	server_drain();
-	peer_send(asks, V("GET /hit/1 HTTP/1.1\r\nHost: h\r\n\r\n"));
-	peer_read_all(asks, &got, NULL);
-	ck_assert_str_eq(buf_cstr(&got),
-	                 "HTTP/1.1 200 X\r\nContent-Length: 1\r\nConnection: close\r\n\r\na");
+	for (int i = 0; i < 2; i++) {
+		buf_reset(&got);
+		peer_send(fds[i], ask);
+		peer_read_all(fds[i], &got, NULL);
+		ck_assert_str_eq(buf_cstr(&got), closing);
+	}
+	peer_send(fds[2], ask);
+	peer_read_all(fds[2], &got, NULL);
+	ck_assert_uint_gt(got.len, sizeof(closing));
+	ck_assert_str_eq(buf_cstr(&got) + got.len - (sizeof(closing) - 1), closing);
 	buf_reset(&got);
 	peer_read_all(silent, &got, NULL);
 	ck_assert_uint_eq(got.len, 0);
-	close(asks);
+	for (int i = 0; i < 3; i++)
+		close(fds[i]);
 	server_drained();
 	close(silent);
 	buf_fini(&got);
