@@ -41,6 +41,10 @@ struct admin;
 /* Serves it on the loop (does not own fd); the table and arg must outlive it. NULL: out of memory. */
 struct admin *admin_new(struct net_loop *l, int fd, const struct admin_command *commands, size_t n,
                         void *arg);
+/* Takes no more calls; the other processes at the socket do. */
+void admin_drain(struct admin *a);
+/* Calls that are not answered yet, or whose answer has not left. */
+unsigned admin_calls(const struct admin *a);
 void admin_free(struct admin *a);
 
 /* The tool's side: asks and appends the answer without its first line. 0, or negative with the sentence in

@@ -26,6 +26,7 @@ struct admin {
 	void *arg;
 	LIST_HEAD(, admin_call) calls;
 	unsigned ncalls;
+	bool draining;
 };
 
 struct admin_call {
@@ -64,7 +65,7 @@ static void call_free(struct admin_call *c)
 	buf_fini(&c->head);
 	c->magic = 0;
 	free(c);
-	if (a->ncalls-- == CALLS_MAX)
+	if (a->ncalls-- == CALLS_MAX && !a->draining)
 		net_poll_set(a->poll, NET_READ);
 }
 
@@ -297,6 +298,19 @@ struct admin *admin_new(struct net_loop *l, int fd, const struct admin_command *
 	}
 	net_poll_set(a->poll, NET_READ);
 	return a;
+}
+
+void admin_drain(struct admin *a)
+{
+	check_magic(a, ADMIN_MAGIC);
+	a->draining = true;
+	net_poll_set(a->poll, 0);
+}
+
+unsigned admin_calls(const struct admin *a)
+{
+	check_magic(a, ADMIN_MAGIC);
+	return a->ncalls;
 }
 
 void admin_free(struct admin *a)

@@ -17,7 +17,8 @@ struct keeper {
 	struct store *store; /* NULL: without a store */
 	struct admin *admin; /* NULL: without a control socket */
 	struct exchange_listener *listeners;
-	struct net_timer maintain;
+	struct net_timer maintain, drain;
+	uint64_t drain_until_ms; /* 0: not draining */
 	struct {
 		struct admin_call *call;
 		struct buf *out;

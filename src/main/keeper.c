@@ -8,7 +8,9 @@
 #include "child.h"
 #include "commands.h"
 
-#define MAINTAIN_MS 1000
+#define MAINTAIN_MS   1000
+#define DRAIN_STEP_MS 5
+#define DRAIN_MAX_MS  1000 /* for calls at the control socket to be answered */
 
 static void maintain(struct net_timer *t)
 {
@@ -17,6 +19,27 @@ static void maintain(struct net_timer *t)
 	check_magic(k, KEEPER_MAGIC);
 	store_maintain(k->store, net_loop_now_ms(k->loop));
 	net_timer_set(t, MAINTAIN_MS);
+}
+
+static void drain_step(struct net_timer *t)
+{
+	struct keeper *k = container_of(t, struct keeper, drain);
+
+	if (!k->admin || !admin_calls(k->admin) || net_loop_now_ms(k->loop) >= k->drain_until_ms)
+		net_loop_stop(k->loop);
+	else
+		net_timer_set(t, DRAIN_STEP_MS);
+}
+
+/* Who has called already is still answered. */
+static void keeper_drain(struct keeper *k)
+{
+	if (k->drain_until_ms)
+		return;
+	k->drain_until_ms = net_loop_now_ms(k->loop) + DRAIN_MAX_MS;
+	if (k->admin)
+		admin_drain(k->admin);
+	net_timer_set(&k->drain, 0);
 }
 
 static void from_master(struct post *post, const struct channel_message *m, const int *fds,
@@ -29,15 +52,15 @@ static void from_master(struct post *post, const struct channel_message *m, cons
 	check(nfds == 0);
 	if (m->type == CHANNEL_RELOADED)
 		commands_reloaded(k, m->value, m->text);
-	else if (m->type == CHANNEL_DRAIN || m->type == CHANNEL_CUT)
+	else if (m->type == CHANNEL_DRAIN)
+		keeper_drain(k);
+	else if (m->type == CHANNEL_CUT)
 		net_loop_stop(k->loop);
 }
 
 static void sigterm(void *arg)
 {
-	struct keeper *k = arg;
-
-	net_loop_stop(k->loop);
+	keeper_drain(arg);
 }
 
 static void make_rooms(struct keeper *k)
@@ -96,6 +119,7 @@ _Noreturn void keeper_run(const struct start *s)
 	child_begin(s, "keeper");
 	make_rooms(&k);
 	net_timer_init(&k.maintain, k.loop, maintain);
+	net_timer_init(&k.drain, k.loop, drain_step);
 	if (k.store)
 		net_timer_set(&k.maintain, MAINTAIN_MS);
 	err = post_open(&k.post, k.loop, s->channel, from_master);
@@ -106,6 +130,7 @@ _Noreturn void keeper_run(const struct start *s)
 	post_send(&k.post, CHANNEL_READY);
 	net_loop_run(k.loop);
 	net_timer_stop(&k.maintain);
+	net_timer_stop(&k.drain);
 	keeper_end(&k);
 	exit(EXIT_SUCCESS);
 }

@@ -1,6 +1,7 @@
 /* The control socket's protocol over a real socket; server and tool in two threads. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -114,10 +115,20 @@ static int later(void *arg, struct admin_call *call, struct view args, struct bu
 	return ADMIN_LATER;
 }
 
+static int drain(void *arg, struct admin_call *call, struct view args, struct buf *out)
+{
+	(void)arg;
+	(void)call;
+	(void)args;
+	admin_drain(server);
+	return buf_printf(out, "%u calls\n", admin_calls(server));
+}
+
 static const struct admin_command COMMANDS[] = {
 	{"say", say, "say TEXT"},       {"fail", refuse, "fail"},
 	{"mute", fail_mutely, "mute"},  {"big", big, "big"},
 	{"toobig", too_big, "toobig"},  {"later", later, "later"},
+	{"drain", drain, "drain"},
 };
 
 static void stop(void *arg)
@@ -172,7 +183,7 @@ static const struct {
 	{"nonsense", LARDER_EREFUSED, "unknown command \"nonsense\"; \"help\" lists them"},
 	{"", LARDER_EREFUSED, "unknown command \"\"; \"help\" lists them"},
 	{"toobig", LARDER_EREFUSED, NULL},
-	{"help", 0, "say TEXT\nfail\nmute\nbig\ntoobig\nlater\nhelp\n"},
+	{"help", 0, "say TEXT\nfail\nmute\nbig\ntoobig\nlater\ndrain\nhelp\n"},
 };
 
 START_TEST(answers)
@@ -263,6 +274,27 @@ START_TEST(many_silent_callers_do_not_shut_others_out_for_good)
 }
 END_TEST
 
+/* Who has called is answered; who calls now waits for another process at the socket. */
+START_TEST(drains_take_no_more_calls)
+{
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	struct pollfd p = {.fd = socket(AF_UNIX, SOCK_STREAM, 0), .events = POLLIN};
+	struct buf out;
+
+	begin("");
+	ck_assert(view_copy(view_of(path), sun.sun_path, sizeof(sun.sun_path)));
+	buf_init(&out, 4096);
+	ck_assert_int_eq(admin_ask(path, "drain", &out), 0);
+	ck_view_eq(buf_view(&out), "1 calls\n");
+	ck_assert_int_eq(connect(p.fd, (const struct sockaddr *)&sun, sizeof(sun)), 0);
+	ck_assert_int_eq(send(p.fd, "say x\n", 6, 0), 6);
+	ck_assert_int_eq(poll(&p, 1, 50), 0);
+	close(p.fd);
+	buf_fini(&out);
+	end();
+}
+END_TEST
+
 START_TEST(a_live_socket_is_not_taken_over)
 {
 	char *why = NULL;
@@ -329,6 +361,7 @@ UNIT_MAIN("admin/socket",
 	tcase_add_test(tc, a_long_request_is_refused);
 	tcase_add_test(tc, long_paths_work);
 	tcase_add_test(tc, many_silent_callers_do_not_shut_others_out_for_good);
+	tcase_add_test(tc, drains_take_no_more_calls);
 	tcase_add_test(tc, a_live_socket_is_not_taken_over);
 	tcase_add_test(tc, a_dead_socket_is_replaced);
 	tcase_add_test(tc, a_file_is_not_replaced);
