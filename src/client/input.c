@@ -134,10 +134,11 @@ static bool judge(struct session *s, enum http_framing *framing, uint64_t *lengt
 	struct busy *b = s->busy;
 	struct http_fault fault;
 
-	/* RFC 9112 §3.2.2: a Host that differs from an absolute-form target is ignored; the origin is
-	 * sent the target's. */
+	/* RFC 9112 §3.2.2: a Host that differs from an absolute-form target is ignored, and the origin is
+	 * sent the target's, unless the operator wants no doubt at all. */
 	if (http_request_framing(&b->head, framing, length, &fault) ||
-	    http_target_parse(&b->head, HTTP_SCHEME_HTTP, false, &b->target, &fault)) {
+	    http_target_parse(&b->head, HTTP_SCHEME_HTTP, s->client->options->strict_host, &b->target,
+	                      &fault)) {
 		refuse_fault(s, &fault);
 		return false;
 	}
