@@ -58,6 +58,11 @@ static size_t frame(struct session *s, const struct exchange_reply *r, char *dst
 	b->chunks = unknown && b->head.minor >= 1;
 	b->by_close = unknown && !b->chunks;
 	b->keep = may_keep(s, r) && !b->by_close;
+	/* The usual answer on a connection that stays needs no line at all. */
+	if (!length[0] && !b->chunks && b->keep && b->head.minor >= 1) {
+		memcpy(dst, "\r\n", 2);
+		return 2;
+	}
 	return (size_t)snprintf(dst, room, "%s%s%s\r\n", length,
 	                        b->chunks ? "Transfer-Encoding: chunked\r\n" : "",
 	                        !b->keep             ? "Connection: close\r\n"

@@ -141,7 +141,8 @@ int exchange_key_text(const struct exchange_listener *listener, const struct htt
 	if (!key_is_plain(listener, target)) {
 		buf_addc(out, '@');
 		buf_addv(out, listener->origin.host);
-		buf_printf(out, ":%u", (unsigned)listener->origin.port);
+		buf_addc(out, ':');
+		buf_addu(out, listener->origin.port);
 		buf_addv(out, origin_prefix(listener));
 	}
 	buf_addc(out, ' ');
