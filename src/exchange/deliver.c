@@ -63,6 +63,10 @@ static void deliver_unsatisfiable(struct exchange *x, const struct stored_answer
 	http_date_format(net_loop_wall_s(x->env->loop), date);
 	buf_printf(b, "HTTP/1.1 416 %s\r\nDate: %.*s\r\nContent-Range: bytes */%llu\r\nContent-Length: 0\r\n",
 	           http_reason(416), HTTP_DATE_LEN, date, (unsigned long long)a->length);
+	if (b->err) {
+		exchange_run(x, reply_error(x, 503, NULL, "Out of memory."));
+		return;
+	}
 	r.head[r.nhead++] = buf_view(b);
 	r.head[r.nhead++] = buf_view(&x->lines);
 	begin(x, a, &r);

@@ -170,8 +170,11 @@ size_t exchange_body(struct exchange *x, struct view data)
 	exchange_enter(x);
 	room = x->body.max - x->body.len;
 	n = data.len < room ? data.len : room;
-	if (buf_add(&x->body, data.ptr, n))
-		n = 0;
+	/* Without memory the origin must not take what it has for all: it is told when it asks. */
+	if (buf_add(&x->body, data.ptr, n)) {
+		x->body_lost = true;
+		n = data.len;
+	}
 	if (n < data.len && !x->body_held) {
 		x->body_held = true;
 		x->ops->hold_body(x->client, true);

@@ -41,6 +41,7 @@ void lines_generate(struct exchange *x, int64_t age, const struct cache_status *
 {
 	const struct exchange_listener_options *o = &x->listener->options;
 	struct buf *b = &x->lines;
+	size_t from = b->len;
 
 	if (age >= 0) {
 		BUF_ADD_LIT(b, "Age: ");
@@ -54,6 +55,11 @@ void lines_generate(struct exchange *x, int64_t age, const struct cache_status *
 	}
 	if (o->cache_status)
 		add_cache_status(x, cs);
+	/* Half a line would run into the next one. */
+	if (b->err) {
+		b->len = from;
+		b->err = 0;
+	}
 }
 
 struct view lines_raw(const struct http_field *f)

@@ -145,6 +145,8 @@ struct step reply_simple(struct exchange *x, unsigned status, struct view fields
 	buf_reset(&x->lines);
 	buf_printf(&x->lines, "HTTP/1.1 %u %s\r\nDate: %.*s\r\n%.*sContent-Length: %zu\r\n", status,
 	           http_reason(status), HTTP_DATE_LEN, date, VFMT(fields), body.len);
+	if (x->lines.err)
+		return reply_error(x, 503, NULL, "Out of memory.");
 	lines_generate(x, -1, &(struct cache_status){0});
 	r.head[r.nhead++] = buf_view(&x->lines);
 	r.length = body.len;

@@ -159,18 +159,22 @@ void tunnel_switched(struct exchange *x, const struct http_head *head, struct ne
 	}
 	t->far = stream;
 	t->have_far = true;
-	x->origin = info->addr;
-	x->origin_status = 101;
-	x->outcome = OUT_TUNNEL;
-	x->status = 101;
-	x->replied = x->finished = true;
 	buf_reset(b);
 	/* The fields are the handshake's; only those of the hop are made anew. */
 	h.fields = x->env->fields;
 	h.nfields = head->nfields < FIELDS_MAX ? head->nfields : FIELDS_MAX;
 	memcpy(h.fields, head->fields, h.nfields * sizeof(*h.fields));
 	http_head_mark_hops(&h);
-	lines_pass_head(&h, b);
+	if (lines_pass_head(&h, b)) {
+		tunnel_free(t);
+		exchange_run(x, reply_error(x, 503, NULL, "Out of memory."));
+		return;
+	}
+	x->origin = info->addr;
+	x->origin_status = 101;
+	x->outcome = OUT_TUNNEL;
+	x->status = 101;
+	x->replied = x->finished = true;
 	reply.head[reply.nhead++] = buf_view(b);
 	reply.upgrade = up ? up->value : view_make(NULL, 0);
 	x->ops->reply(x->client, &reply);

@@ -49,8 +49,10 @@ static struct far *running(unsigned n)
 struct origin_transfer *origin_start(struct origin *o, const struct origin_request *req,
                                      const struct origin_handlers *h, void *arg)
 {
-	struct origin_transfer *t = calloc(1, sizeof(*t));
+	struct origin_transfer *t;
 
+	rig_quiet++;
+	t = calloc(1, sizeof(*t));
 	ck_assert(t && nfars < FARS_MAX);
 	t->far = (struct far){.h = *h, .arg = arg};
 	buf_init(&t->far.request, 1 << 20);
@@ -58,6 +60,7 @@ struct origin_transfer *origin_start(struct origin *o, const struct origin_reque
 	for (unsigned i = 0; i < req->nfields; i++)
 		buf_printf(&t->far.request, "%.*s\r\n", VFMT(req->fields[i]));
 	o->fars[nfars++] = &t->far;
+	rig_quiet--;
 	return t;
 }
 
@@ -73,8 +76,10 @@ void origin_body_ready(struct origin_transfer *t)
 
 void origin_cancel(struct origin_transfer *t)
 {
+	rig_quiet++;
 	ck_assert(!t->far.done);
 	t->far.cancelled = true;
+	rig_quiet--;
 }
 
 static void parse(const char *text, struct buf *raw, struct http_head *h, struct http_field *fields,
@@ -110,7 +115,7 @@ int far_head(unsigned n, const char *text)
 
 	parse(text, &raw, &h, fields, 64);
 	ck_assert_int_eq(http_response_framing(&h, HTTP_METHOD_GET, &framing, &length, &fault), 0);
-	r = f->h.head(f->arg, &h, length, &i);
+	INTO(r = f->h.head(f->arg, &h, length, &i));
 	/* The head's views are valid during the call only. */
 	memset(raw.data, '!', raw.len);
 	buf_fini(&raw);
@@ -127,7 +132,7 @@ void far_interim(unsigned n, const char *text)
 	struct buf raw;
 
 	parse(text, &raw, &h, fields, 64);
-	f->h.interim(f->arg, &h);
+	INTO(f->h.interim(f->arg, &h));
 	buf_fini(&raw);
 }
 
@@ -135,21 +140,23 @@ void far_switch(unsigned n, const char *text, int fd)
 {
 	struct far *f = running(n);
 	struct origin_info i = info();
+	struct net_stream s = {.fd = fd};
 	struct http_field fields[64];
 	struct http_head h;
 	struct buf raw;
 
 	parse(text, &raw, &h, fields, 64);
 	f->done = true;
-	f->h.switched(f->arg, &h, (struct net_stream){.fd = fd}, &i);
+	INTO(f->h.switched(f->arg, &h, s, &i));
 	buf_fini(&raw);
 }
 
 static int give(unsigned n, char *data, size_t len)
 {
 	struct far *f = running(n);
-	int r = f->h.data(f->arg, view_make(data, len));
+	int r;
 
+	INTO(r = f->h.data(f->arg, view_make(data, len)));
 	if (r < 0 && !f->cancelled)
 		far_done(n, r);
 	return r;
@@ -186,7 +193,7 @@ static void end(unsigned n, int err, const char *trailers)
 		r.detail = "The origin failed.";
 	}
 	f->done = true;
-	f->h.done(f->arg, &r);
+	INTO(f->h.done(f->arg, &r));
 }
 
 void far_done(unsigned n, int err)
@@ -202,8 +209,9 @@ void far_trailers(unsigned n, const char *lines)
 ssize_t far_body(unsigned n, char *dst, size_t room)
 {
 	struct far *f = running(n);
-	ssize_t r = f->h.body(f->arg, dst, room);
+	ssize_t r;
 
+	INTO(r = f->h.body(f->arg, dst, room));
 	if (r < 0 && r != LARDER_EAGAIN && !f->cancelled)
 		far_done(n, (int)r);
 	return r;

@@ -7,6 +7,7 @@
 #include "base/error.h"
 
 struct rig rig;
+volatile unsigned rig_quiet = 1;
 
 int64_t __wrap_net_loop_wall_s(const struct net_loop *l);
 int64_t __wrap_net_loop_wall_s(const struct net_loop *l)
