@@ -23,6 +23,24 @@ static char *host_pseudonym(void)
 	return strdup(name);
 }
 
+/* The operator's name in a form that can stand in Via and be found there again: another would not be seen
+ * in a loop (RFC 9110 §7.6.3: a token, or host and port). */
+static char *chosen_pseudonym(const char *text)
+{
+	char *name = strdup(text);
+	bool changed = false;
+
+	for (char *c = name; c && *c; c++) {
+		if (*c != ':' && !http_is_token(view_make(c, 1))) {
+			*c = '-';
+			changed = true;
+		}
+	}
+	if (changed)
+		log_warning("pseudonym \"%s\" is no token: \"%s\" is used", text, name);
+	return name;
+}
+
 struct exchange_env *exchange_env_new(struct net_loop *l, const struct exchange_options *options,
                                       struct store *store, struct origin *origin,
                                       struct exchange_stats *stats)
@@ -44,7 +62,7 @@ struct exchange_env *exchange_env_new(struct net_loop *l, const struct exchange_
 		LIST_INIT(&env->fills[i]);
 	buf_init(&env->name_sf, 1024);
 	buf_init(&env->scratch, HEAD_BYTES);
-	env->pseudonym = options->pseudonym[0] ? strdup(options->pseudonym) : host_pseudonym();
+	env->pseudonym = options->pseudonym[0] ? chosen_pseudonym(options->pseudonym) : host_pseudonym();
 	env->unshareable = calloc(UNSHAREABLE_SLOTS, sizeof(*env->unshareable));
 	env->fields = calloc(FIELDS_MAX, sizeof(*env->fields));
 	if (!env->pseudonym || !env->unshareable || !env->fields ||

@@ -331,6 +331,36 @@ START_TEST(upgrades)
 }
 END_TEST
 
+/* A name that Via cannot hold is made one that it can, and is seen in a loop (RFC 9110 §7.6.3). */
+START_TEST(finds_itself)
+{
+	static const struct {
+		const char *name, *line;
+		unsigned status;
+	} rows[] = {
+		{"tester", "Via: 1.1 tester", 508},
+		{"tester", "Via: 1.0 a, HTTP/1.1 TESTER (c, d), 1.1 b", 508},
+		{"tester", "Via: 1.1 tester2, 1.1 a (tester)", 0},
+		{"tester", "CDN-Loop: a, tester; x=y", 508},
+		{"my cache,\r\nX: y", "Via: 1.1 my-cache---X:-y", 508},
+		{"cache:80", "Via: 1.1 cache:80", 508},
+	};
+	struct peer p = {0};
+	struct buf b;
+
+	exchange_env_free(rig.env);
+	rig.options.pseudonym = (char *)rows[_i].name;
+	rig.env = exchange_env_new(rig.loop, &rig.options, rig_store(), rig_origin(), &rig.stats);
+	buf_init(&b, 4096);
+	buf_printf(&b, "%s\r\n", rows[_i].line);
+	peer_get(&p, buf_cstr(&b));
+	ck_assert_uint_eq(p.status, rows[_i].status);
+	ck_assert_uint_eq(nfars, rows[_i].status ? 0 : 1);
+	buf_fini(&b);
+	peer_fini(&p);
+}
+END_TEST
+
 /* Text from requests in pages, Proxy-Status and Cache-Status (header and HTML injection). */
 START_TEST(pages_hold_nothing_foreign)
 {
@@ -350,4 +380,4 @@ UNIT_MAIN("exchange/wire", tcase_add_checked_fixture(tc, rig_open, rig_close);
           tcase_add_loop_test(tc, invalidation_meets_a_fill, 0, 3);
           tcase_add_loop_test(tc, invalidates, 0, 9); tcase_add_loop_test(tc, leaves_while_held, 0, 3);
           tcase_add_loop_test(tc, connects, 0, 7); tcase_add_loop_test(tc, connect_fails, 0, 4);
-          tcase_add_loop_test(tc, upgrades, 0, 5); tcase_add_test(tc, pages_hold_nothing_foreign);)
+          tcase_add_loop_test(tc, upgrades, 0, 5); tcase_add_loop_test(tc, finds_itself, 0, 6); tcase_add_test(tc, pages_hold_nothing_foreign);)
