@@ -77,20 +77,24 @@ struct store_spool {
 	uint32_t magic;
 	uint32_t refs;
 	struct store *store;
-	char *mem;
-	size_t cap;
+	char *mem;   /* bytes from `filed` on */
+	size_t cap;  /* of mem */
+	size_t over; /* of the store's: mem that waits for room in the file */
 	size_t memory_max;
-	uint64_t length, expected;
+	uint64_t filed, length, expected;
 	uint64_t reserved, wanted; /* in the process's slot */
 	struct evp_md_ctx_st *sha;
 	uint8_t digest[RECORD_DIGEST]; /* once sealed, of a file */
 	int fd;                        /* -1: in memory */
 	int err;
 	bool sealed;
+	bool whole; /* the file has all of it: the writer's to know */
 	char name[40]; /* in spool/, where unnamed files are not to be had */
 };
 /* No more appends; a file's digest is known from here on. */
 int spool_seal(struct store_spool *sp);
+/* For the writer, once sealed: brings into the file what waits in memory. LARDER_ENOSPC: not yet. */
+int spool_complete(struct store_spool *sp);
 /* Gives back the reservation: the bytes are accounted for elsewhere. Any thread. */
 void spool_unreserve(struct store_spool *sp);
 
@@ -104,6 +108,7 @@ struct op {
 	int err;
 	unsigned tries;
 	bool linked;        /* its spool became the blob */
+	bool synced;        /* its spool is whole and on disk */
 	struct hash128 key; /* of the primary row; OP_DROP: of the row */
 	struct record rec;  /* views into `text` and the spool */
 	uint64_t id;
@@ -125,6 +130,7 @@ struct writer {
 	uint64_t bytes, queued;
 	bool stop, kicked, reopen;
 	unsigned duties; /* enum duty */
+	struct op *trim; /* asked for and not done yet */
 	/* The writer's own: */
 	bool unsynced;
 	uint64_t synced_ms, sweep_ms;
@@ -132,7 +138,7 @@ struct writer {
 	struct buf scratch;
 };
 
-enum duty { DUTY_MAINTAIN = 1 };
+enum duty { DUTY_MAINTAIN = 1, DUTY_TRIM = 2 };
 
 int writer_start(struct store *s);
 void writer_stop(struct store *s);
@@ -141,6 +147,8 @@ int writer_queue(struct store *s, struct op *op);
 /* There is something to do besides the queue. */
 void writer_kick(struct store *s, unsigned duties);
 void op_free(struct op *op);
+/* The duty DUTY_TRIM, on the writer's thread. */
+void trim_run(struct store *s);
 /* Queues the removal of a damaged row. */
 void op_drop_row(struct store *s, struct hash128 row);
 
@@ -162,6 +170,7 @@ struct store {
 	int lock_fd; /* the home's, or a tool's own; -1: none */
 	bool tool, readonly, named_temps, sync_files;
 	uint64_t cleared_ms; /* spool/, of the files of dead processes */
+	uint64_t over;       /* bytes of spools in memory that wait for room on disk */
 	struct MDB_txn *txns[STORE_TXNS];
 	unsigned ntxns, hits; /* pooled; held by hits */
 	struct files files;

@@ -1,5 +1,6 @@
 /* The writer thread: group commits. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -109,6 +110,12 @@ static bool wait_until(struct writer *w, uint64_t ms)
 	return pthread_cond_timedwait(&w->work, &w->lock, &t) != ETIMEDOUT;
 }
 
+/* Evictions and commits keep up with what a batch writes, be it to the index or to files. */
+static uint64_t weight(const struct op *op)
+{
+	return op->bytes + (op->rec.h.blob ? op->rec.h.length : 0);
+}
+
 /* Waits for work, then takes a batch of it. False when all is done and the store closes. */
 static bool take(struct store *s, struct batch *b, unsigned *duties)
 {
@@ -127,11 +134,11 @@ static bool take(struct store *s, struct batch *b, unsigned *duties)
 	       wait_until(w, until))
 		;
 	while ((op = TAILQ_FIRST(&w->queue)) && b->n < (uint64_t)o->batch_records &&
-	       (!b->n || b->bytes + op->bytes <= o->batch_bytes)) {
+	       (!b->n || b->bytes + weight(op) <= o->batch_bytes)) {
 		TAILQ_REMOVE(&w->queue, op, link);
 		TAILQ_INSERT_TAIL(&b->ops, op, link);
 		b->n++;
-		b->bytes += op->bytes;
+		b->bytes += weight(op);
 	}
 	*duties = w->duties;
 	w->duties = 0;
@@ -141,18 +148,39 @@ static bool take(struct store *s, struct batch *b, unsigned *duties)
 	return more;
 }
 
-/* Body files are on disk before anybody waits for the lock. */
+static bool to_sync(const struct op *op)
+{
+	return op->kind == OP_INSERT && op->rec.h.blob && !op->synced;
+}
+
+/* Body files are whole and on disk before anybody waits for the lock; those that found no room wait
+ * for what the next transaction evicts. */
 static void sync_spools(struct store *s, struct batch *b)
 {
 	struct op *op, *next;
 
-	if (!s->sync_files)
-		return;
 	TAILQ_FOREACH_SAFE (op, &b->ops, link, next) {
-		if (op->kind != OP_INSERT || !op->rec.h.blob || op->tries)
+		if (!to_sync(op))
 			continue;
-		if (fsync(op->spool->fd)) {
+		op->err = spool_complete(op->spool);
+		/* One after the other, each would wait for a commit of the file system's
+		 * journal; written all together, they share it. */
+		if (!op->err && s->sync_files)
+			sync_file_range(op->spool->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+		if (op->err == LARDER_ENOSPC)
+			break;
+	}
+	TAILQ_FOREACH_SAFE (op, &b->ops, link, next) {
+		if (!to_sync(op))
+			continue;
+		if (op->err == LARDER_ENOSPC) {
+			op->err = 0;
+			break;
+		}
+		if (!op->err && s->sync_files && fsync(op->spool->fd))
 			op->err = larder_from_errno(errno);
+		op->synced = !op->err;
+		if (op->err) {
 			TAILQ_REMOVE(&b->ops, op, link);
 			TAILQ_INSERT_TAIL(&b->done, op, link);
 		}
@@ -326,8 +354,8 @@ static void run_batch(struct store *s, struct batch *b, bool needed)
 	bool again = needed;
 	int err = 0;
 
-	sync_spools(s, b);
 	for (unsigned n = 0; !TAILQ_EMPTY(&b->ops) || (again && n < HOUSEWORK_MAX); n++) {
+		sync_spools(s, b);
 		err = transact(s, b, &again);
 		if (err) {
 			fail_all(b, err);
@@ -356,6 +384,8 @@ static void duties_run(struct store *s, unsigned duties)
 		db_check_readers(s->db);
 		sweep_step(s);
 	}
+	if (duties & DUTY_TRIM)
+		trim_run(s);
 }
 
 static void *run(void *arg)
@@ -421,6 +451,11 @@ void writer_stop(struct store *s)
 	pthread_mutex_unlock(&w->lock);
 	pthread_join(w->thread, NULL);
 	w->running = false;
+	if (w->trim) {
+		w->trim->err = LARDER_ECLOSED;
+		TAILQ_INSERT_TAIL(&w->done, w->trim, link);
+		w->trim = NULL;
+	}
 	call_done(&w->done);
 	net_wake_free(s->wake);
 	pthread_mutex_destroy(&w->lock);
