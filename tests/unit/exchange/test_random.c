@@ -1,0 +1,162 @@
+/* Clients, origin, store and clock act in random orders (the same for each seed): nothing crashes or leaks, and
+ * no body is made of two answers. */
+#include "rig.h"
+
+#include <string.h>
+
+#include "base/error.h"
+
+#define PEERS 12
+#define STEPS 600
+
+static uint64_t state;
+
+static unsigned draw(unsigned n)
+{
+	state ^= state << 13;
+	state ^= state >> 7;
+	state ^= state << 17;
+	return (unsigned)(state >> 33) % n;
+}
+
+static const char *const asks[] = {
+	"", "", "", "Cache-Control: no-cache\r\n", "Cache-Control: no-store\r\n", "Range: bytes=100-30000\r\n",
+	"Range: bytes=5-9,20000-20010\r\n", "If-None-Match: \"a\"\r\n", "Accept: b\r\n",
+	"Connection: upgrade\r\nUpgrade: websocket\r\n", "Cache-Control: only-if-cached\r\n", "Authorization: Basic eDp5\r\n",
+};
+static const char *const heads[] = {
+	OK_HEAD "Cache-Control: max-age=20, stale-while-revalidate=20, stale-if-error=50\r\nETag: \"a\"\r\nContent-Length: 40000\r\n",
+	OK_HEAD "Cache-Control: max-age=20\r\nETag: \"a\"\r\n",
+	OK_HEAD "Cache-Control: max-age=20\r\nVary: Accept\r\nContent-Length: 40000\r\n",
+	OK_HEAD "Cache-Control: private\r\nContent-Length: 40000\r\n",
+	"HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\n",
+	"HTTP/1.1 304 Not Modified\r\nETag: \"z\"\r\n",
+	"HTTP/1.1 503 Service Unavailable\r\n",
+	"HTTP/1.1 204 No Content\r\n",
+};
+static struct peer peers[PEERS];
+static unsigned sent[256]; /* of each transfer: 0 before its head, then 1 + bytes */
+static uint64_t promised[256];
+
+static void begin(struct peer *p)
+{
+	static const char *const methods[] = {"GET", "GET", "GET", "GET", "GET", "GET", "HEAD", "DELETE", "POST"};
+	const char *method = methods[draw(9)];
+	struct buf b;
+
+	peer_fini(p);
+	*p = (struct peer){.room = draw(2) ? SIZE_MAX : 1 + draw(30000), .leave = draw(3) ? LEAVE_NEVER : (enum leave)draw(8)};
+	if (nfars > 200)
+		return;
+	buf_init(&b, 4096);
+	buf_printf(&b, "%s http://a.example/%u HTTP/1.1\r\nHost: a.example\r\n%s%s", method, draw(2),
+	           asks[draw(12)], strcmp(method, "POST") ? "" : "Transfer-Encoding: chunked\r\n");
+	peer_ask(p, &rig.forward, buf_cstr(&b));
+	buf_fini(&b);
+}
+
+static void upload(struct peer *p)
+{
+	static const char block[30000];
+
+	if (!p->x || !p->head.nfields || p->head.method != HTTP_METHOD_POST || p->ended || p->aborted)
+		return;
+	switch (draw(4)) {
+	case 0:
+		exchange_body_end(p->x);
+		p->head.method = HTTP_METHOD_OTHER; /* has given all */
+		return;
+	case 1:
+		exchange_body_abort(p->x);
+		peer_leave(p);
+		return;
+	default:
+		exchange_body(p->x, view_make(block, sizeof(block)));
+	}
+}
+
+static void origin_acts(unsigned n)
+{
+	char dst[20000];
+	struct far *f = far(n);
+
+	if (f->done || f->cancelled)
+		return;
+	if (view_starts(buf_view(&f->request), V("POST")) && draw(2)) {
+		far_body(n, dst, sizeof(dst));
+	} else if (draw(15) == 0) {
+		far_done(n, LARDER_ECLOSED);
+	} else if (!sent[n]) {
+		const char *head = heads[draw(8)];
+
+		sent[n] = 1;
+		promised[n] = strstr(head, "40000") ? 40000 : strstr(head, "204") || strstr(head, "304") ? 0 : UINT64_MAX;
+		far_head(n, head);
+	} else if (!view_starts(buf_view(&f->request), V("HEAD")) && sent[n] <= promised[n] &&
+	           (promised[n] != UINT64_MAX || sent[n] < 60000) && far_fill(n, (char)('A' + n % 58), 10000) == 0) {
+		sent[n] += 10000;
+	} else if (!f->done && !f->cancelled &&
+	           (promised[n] == UINT64_MAX || sent[n] > promised[n] || view_starts(buf_view(&f->request), V("HEAD")))) {
+		far_done(n, 0);
+	}
+}
+
+/* One answer's letters; pages of larder's own and several ranges are other things. */
+static void judge(const struct peer *p)
+{
+	if (p->status != 200 && p->status != 206)
+		return;
+	if (p->body.len && p->body.data[0] == '\r')
+		return;
+	if (p->body.len > 1)
+		ck_assert_msg(memcmp(p->body.data, p->body.data + 1, p->body.len - 1) == 0, "two answers in one body");
+}
+
+START_TEST(any_order)
+{
+	state = 0x9e3779b97f4a7c15u * ((unsigned)_i + 1);
+	memset(sent, 0, sizeof(sent));
+	fake_store.files = _i % 2;
+	fake_store.spool_max = _i % 3 ? UINT64_MAX : 25000;
+	for (unsigned i = 0; i < STEPS; i++) {
+		struct peer *p = &peers[draw(PEERS)];
+
+		switch (draw(12)) {
+		case 0:
+		case 1:
+			begin(p);
+			break;
+		case 2:
+			if (draw(3) == 0 || p->ended || p->aborted)
+				peer_leave(p);
+			break;
+		case 3:
+			if (p->x)
+				peer_more(p, draw(2) ? SIZE_MAX : draw(20000));
+			break;
+		case 4:
+			upload(p);
+			break;
+		case 5:
+			if (draw(2))
+				store_settle();
+			rig.now += draw(10);
+			break;
+		default:
+			if (nfars)
+				origin_acts(nfars - 1 - draw(nfars < 12 ? nfars : 12));
+		}
+		if (i % 16 == 0)
+			judge(p);
+	}
+	for (unsigned i = 0; i < PEERS; i++) {
+		judge(&peers[i]);
+		peer_fini(&peers[i]);
+	}
+	memset(peers, 0, sizeof(peers));
+	exchange_env_abandon(rig.env);
+}
+END_TEST
+
+UNIT_MAIN("exchange/random", tcase_add_checked_fixture(tc, rig_open, rig_close);
+          tcase_add_loop_test(tc, any_order, 0, 60);)
