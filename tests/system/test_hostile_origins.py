@@ -1,5 +1,7 @@
 """Broken answers: 502 with Proxy-Status, nothing stored, the connection not used again (RFC 9112 §6, §7, §8)."""
 
+import threading
+
 import pytest
 
 from harness.client import Broken
@@ -133,12 +135,16 @@ def test_body_of_a_head_answer_does_not_poison(proxy, origin):
 
 def test_answer_before_the_question_is_not_used(proxy, origin):
     """An idle pooled connection on which the origin speaks unasked is dropped."""
+    spoken = threading.Event()
+
     def prime(req, conn):
         conn.send(answer("primed", fields=["Cache-Control: no-store"]))
         conn.send(answer("poison", fields=["Cache-Control: max-age=600"]))
+        spoken.set()
     origin.on("/prime", prime)
     origin.on("/real", answer("real", fields=["Cache-Control: no-store"]))
     proxy.get(origin.url("/prime"))
+    assert spoken.wait(10)
     for _ in range(3):
         assert proxy.get(origin.url("/real")).body == b"real"
 
