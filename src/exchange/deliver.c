@@ -7,7 +7,8 @@ static void begin(struct exchange *x, const struct stored_answer *a, struct exch
 {
 	x->replied = true;
 	x->status = r->status;
-	x->content_type = arena_view(&x->arena, lines_field(a->head, V("Content-Type")));
+	if (log_access_wanted())
+		x->content_type = arena_view(&x->arena, lines_field(a->head, V("Content-Type")));
 	if (r->no_body || r->complete) {
 		x->finished = true;
 		r->complete = true;

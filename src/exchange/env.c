@@ -145,7 +145,11 @@ static bool key_is_plain(const struct exchange_listener *listener, const struct 
 		return true;
 	if (origin_prefix(listener).len)
 		return false;
-	return listener->options.origin_host[0] || (listener->options.names.n > 0 && target->host.len);
+	if (listener->options.origin_host[0])
+		return true;
+	/* names says nothing about ports: other ones may be other servers. */
+	return listener->options.names.n > 0 && target->host.len &&
+	       target->port == (target->scheme == HTTP_SCHEME_HTTPS ? 443 : 80);
 }
 
 int exchange_key_text(const struct exchange_listener *listener, const struct http_target *target,

@@ -128,6 +128,7 @@ struct exchange {
 	enum outcome outcome;
 	unsigned status, origin_status;
 	const char *reason, *stored, *error;
+	const char *fwd;             /* an error of ours: why the origin was to be asked, for Cache-Status */
 	struct addr origin;
 	struct view content_type;
 };

@@ -352,7 +352,7 @@ static void fail(struct fill *f, struct exchange *x)
 	} else if (f->err == LARDER_EREFUSED && f->refusal.option) {
 		exchange_run(x, reply_refused(x, &f->refusal));
 	} else {
-		x->reason = fwd_token(x->why);
+		x->reason = x->fwd = fwd_token(x->why);
 		exchange_run(x, reply_error(x, error_status(f->err), f->proxy_error, f->detail));
 	}
 }

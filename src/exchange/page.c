@@ -103,7 +103,8 @@ struct step reply_error(struct exchange *x, unsigned status, const char *proxy_e
 		return STEP_WAIT;
 	}
 	from = x->lines.len;
-	cs.detail = x->reason;
+	cs.fwd = x->fwd;
+	cs.detail = x->fwd ? NULL : x->reason;
 	lines_generate(x, -1, &cs);
 	check(x->lines.len >= from);
 	r.head[r.nhead++] = buf_view(&x->lines);

@@ -186,3 +186,10 @@ def test_cookies_are_not_larders(proxy, origin):
     proxy.get(origin.url("/1"))
     proxy.get(origin.url("/2"))
     assert not origin.last().has("Cookie")
+
+
+def test_errors_say_that_the_origin_was_asked(proxy, origin):
+    """RFC 9211 §2.2: a request that was forwarded says so, whoever made the answer."""
+    origin.on("/", lambda q, c: c.send(b"nonsense\r\n\r\n") and None)
+    r = proxy.get(origin.url("/"))
+    assert r.status == 502 and r.cache.get("fwd") == "uri-miss" and not r.cache.get("detail")

@@ -96,23 +96,25 @@ START_TEST(makes_keys)
 	static const struct {
 		enum exchange_kind kind;
 		bool names;
-		const char *origin_host, *origin, *want;
+		const char *origin_host, *origin, *want, *url;
 	} rows[] = {
-		{EXCHANGE_FORWARD, false, "", "http://10.0.0.1:8000/", "GET http://a.example/x?y"},
-		{EXCHANGE_REVERSE, false, "", "http://10.0.0.1:8000/", "GET@10.0.0.1:8000 http://a.example/x?y"},
-		{EXCHANGE_REVERSE, true, "", "http://10.0.0.1:8000/", "GET http://a.example/x?y"},
-		{EXCHANGE_REVERSE, false, "b.example", "http://10.0.0.1:8000/", "GET http://b.example/x?y"},
+		{EXCHANGE_FORWARD, false, "", "http://10.0.0.1:8000/", "GET http://a.example/x?y", NULL},
+		{EXCHANGE_REVERSE, false, "", "http://10.0.0.1:8000/", "GET@10.0.0.1:8000 http://a.example/x?y", NULL},
+		{EXCHANGE_REVERSE, true, "", "http://10.0.0.1:8000/", "GET http://a.example/x?y", NULL},
+		{EXCHANGE_REVERSE, false, "b.example", "http://10.0.0.1:8000/", "GET http://b.example/x?y", NULL},
 		/* Two listeners in front of two trees of one origin share nothing. */
-		{EXCHANGE_REVERSE, false, "", "http://10.0.0.1:8000/base/", "GET@10.0.0.1:8000/base http://a.example/x?y"},
-		{EXCHANGE_REVERSE, true, "", "http://10.0.0.1:8000/base", "GET@10.0.0.1:8000/base http://a.example/x?y"},
-		{EXCHANGE_REVERSE, false, "b.example", "http://b.example/base", "GET@b.example:80/base http://b.example/x?y"},
+		{EXCHANGE_REVERSE, false, "", "http://10.0.0.1:8000/base/", "GET@10.0.0.1:8000/base http://a.example/x?y", NULL},
+		{EXCHANGE_REVERSE, true, "", "http://10.0.0.1:8000/base", "GET@10.0.0.1:8000/base http://a.example/x?y", NULL},
+		{EXCHANGE_REVERSE, false, "b.example", "http://b.example/base", "GET@b.example:80/base http://b.example/x?y", NULL},
+		/* A port that a client invented is not the named host's. */
+		{EXCHANGE_REVERSE, true, "", "http://10.0.0.1:8000/", "GET@10.0.0.1:8000 http://a.example:99/x", "http://a.example:99/x"},
 	};
 	struct exchange_listener l = {.kind = rows[_i].kind};
 	struct http_target t;
 	struct buf out;
 
 	ck_assert_int_eq(http_uri_parse(view_of(rows[_i].origin), &l.origin), 0);
-	ck_assert_int_eq(http_uri_parse(V("http://A.example:80/x?y"), &t), 0);
+	ck_assert_int_eq(http_uri_parse(view_of(rows[_i].url ? rows[_i].url : "http://A.example:80/x?y"), &t), 0);
 	l.options.names = (struct option_list){names, rows[_i].names};
 	l.options.origin_host = (char *)rows[_i].origin_host;
 	buf_init(&out, 4096);
@@ -124,4 +126,4 @@ END_TEST
 
 UNIT_MAIN("exchange/lines", tcase_add_test(tc, finds_fields); tcase_add_loop_test(tc, rewrites_heads, 0, 2);
           tcase_add_test(tc, passes_heads_on); tcase_add_loop_test(tc, makes_error_pages, 0, 2);
-          tcase_add_loop_test(tc, makes_keys, 0, 7);)
+          tcase_add_loop_test(tc, makes_keys, 0, 8);)
