@@ -42,12 +42,27 @@ static struct origin_conn *conn_of(const struct origin *o, curl_socket_t fd)
 	return fd >= 0 && (size_t)fd < o->nfds ? o->by_fd[fd] : NULL;
 }
 
+static void conn_free(struct origin *o, struct origin_conn *c)
+{
+	check_magic(c, CONN_MAGIC);
+	o->by_fd[c->fd] = NULL;
+	if (c->owner || c->keyed)
+		LIST_REMOVE(c, link);
+	net_poll_free(c->poll);
+	c->magic = 0;
+	free(c);
+}
+
 static struct origin_conn *conn_new(struct origin *o, curl_socket_t fd)
 {
 	struct origin_conn *c = NULL;
 
-	if (fd < 0 || !table_reserve(o, (size_t)fd) || o->by_fd[fd])
+	if (fd < 0 || !table_reserve(o, (size_t)fd))
 		return NULL;
+	/* libcurl closes a socket that was never connected without a word: what stands at a number
+	 * that the kernel gave out anew is gone. */
+	if (o->by_fd[fd])
+		conn_free(o, o->by_fd[fd]);
 	c = calloc(1, sizeof(*c));
 	if (!c)
 		return NULL;
@@ -61,17 +76,6 @@ static struct origin_conn *conn_new(struct origin *o, curl_socket_t fd)
 	}
 	o->by_fd[fd] = c;
 	return c;
-}
-
-static void conn_free(struct origin *o, struct origin_conn *c)
-{
-	check_magic(c, CONN_MAGIC);
-	o->by_fd[c->fd] = NULL;
-	if (c->owner || c->keyed)
-		LIST_REMOVE(c, link);
-	net_poll_free(c->poll);
-	c->magic = 0;
-	free(c);
 }
 
 void connections_fini(struct origin *o)

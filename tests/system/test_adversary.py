@@ -53,3 +53,18 @@ def test_what_follows_a_refused_connect_is_no_request(proxy, origin, connect):
     r = c.response("CONNECT")
     assert r.status == 403 and r.get("Connection") == "close"
     assert c.closed() and origin.count() == 0
+
+
+def test_clients_that_leave_while_larder_connects_do_no_harm(larder, origin, connect):
+    """The descriptors of attempts that were broken off are used again."""
+    origin.on("*", answer("ok", fields=["Cache-Control: no-store", "Connection: close"]))
+    d = larder("forward")
+    for _ in range(150):
+        c = connect(d.port)
+        c.send(c.compose("GET", origin.url("/x"), ["Upgrade: websocket", "Connection: upgrade"]))
+        c.reset()
+        c = connect(d.port)
+        c.send(c.compose("GET", "http://127.0.0.1:1025/x"))
+        c.reset()
+    until(lambda: d.stat("exchange.active") == 0, "the requests to end")
+    assert [d.get(origin.url("/y")).status for _ in range(30)] == [200] * 30
