@@ -1,5 +1,6 @@
-/* The practical limit: a server that does nothing but send answers prepared beforehand, one write each. It parses just
- * enough to know which. What a cache does besides costs what this is faster. */
+/* The practical limit: a server that does nothing but send answers prepared beforehand, one write
+ * each. It parses just enough to know which. What a cache does besides costs what this is faster.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,11 +26,12 @@ static int prepare(uint64_t size)
 		fputs("too many sizes\n", stderr);
 		exit(1);
 	}
-	int n = snprintf(head, sizeof head, "HTTP/1.1 200 OK\r\nDate: %s\r\n"
-			"Content-Type: application/octet-stream\r\nContent-Length: %llu\r\n"
-			"Last-Modified: Wed, 01 Jan 2025 00:00:00 GMT\r\nETag: \"bench\"\r\n"
-			"Cache-Control: public, max-age=86400\r\nAge: 1\r\nVia: 1.1 bare\r\n\r\n",
-			serve_date(), (unsigned long long)size);
+	int n = snprintf(head, sizeof head,
+	                 "HTTP/1.1 200 OK\r\nDate: %s\r\n"
+	                 "Content-Type: application/octet-stream\r\nContent-Length: %llu\r\n"
+	                 "Last-Modified: Wed, 01 Jan 2025 00:00:00 GMT\r\nETag: \"bench\"\r\n"
+	                 "Cache-Control: public, max-age=86400\r\nAge: 1\r\nVia: 1.1 bare\r\n\r\n",
+	                 serve_date(), (unsigned long long)size);
 	char *bytes = malloc((size_t)n + size);
 	if (!bytes) {
 		perror("malloc");
@@ -63,8 +65,9 @@ static void answer(const struct serve_request *r, struct serve_answer *a)
 int main(int argc, char **argv)
 {
 	uint16_t port = serve_port(argc, argv);
-	snprintf(not_modified, sizeof not_modified, "HTTP/1.1 304 Not Modified\r\nDate: %s\r\n"
-			"ETag: \"bench\"\r\nCache-Control: public, max-age=86400\r\nVia: 1.1 bare\r\n\r\n",
-			serve_date());
+	snprintf(not_modified, sizeof not_modified,
+	         "HTTP/1.1 304 Not Modified\r\nDate: %s\r\n"
+	         "ETag: \"bench\"\r\nCache-Control: public, max-age=86400\r\nVia: 1.1 bare\r\n\r\n",
+	         serve_date());
 	return serve_run(port, answer);
 }

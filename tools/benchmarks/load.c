@@ -1,5 +1,5 @@
-/* A load generator that checks every answer: status, length, and that the body begins as the origin makes it.
- * Prints one line of JSON. See usage() for what it can do. */
+/* A load generator that checks every answer: status, length, and that the body begins as the origin
+ * makes it. Prints one line of JSON. See usage() for what it can do. */
 #include <errno.h>
 #include <getopt.h>
 #include <math.h>
@@ -12,7 +12,8 @@
 
 enum { EVENTS_MAX = 512, CONNECTIONS_MAX = 10000, STALL_SECONDS = 20 };
 
-struct load_plan load_plan = {.connections = 64, .span = 1, .status = 200, .field = "", .target = "/1024/one"};
+struct load_plan load_plan = {
+        .connections = 64, .span = 1, .status = 200, .field = "", .target = "/1024/one"};
 struct load_result load_result;
 int load_epoll;
 static struct load_conn *conns;
@@ -78,7 +79,8 @@ static void wait_events(uint64_t start, uint64_t end)
 		load_conn_event(events[i].data.ptr, events[i].events);
 	if (load_plan.rate > 0)
 		return;
-	/* Without a rate the connections that just got idle go on at once, and nobody else has to be looked at. */
+	/* Without a rate the connections that just got idle go on at once, and nobody else has to
+	 * be looked at. */
 	for (int i = 0; i < n; i++) {
 		struct load_conn *c = events[i].data.ptr;
 		if (!c->busy && may_begin(start, load_now(), &due)) {
@@ -92,7 +94,8 @@ static void wait_events(uint64_t start, uint64_t end)
 static double run(void)
 {
 	uint64_t start = load_now(), last_done = 0, last_bytes = 0, moved = start;
-	uint64_t end = load_plan.seconds > 0 ? start + (uint64_t)(load_plan.seconds * 1e9) : UINT64_MAX;
+	uint64_t end =
+	        load_plan.seconds > 0 ? start + (uint64_t)(load_plan.seconds * 1e9) : UINT64_MAX;
 	assign(start);
 	for (;;) {
 		uint64_t now = load_now();
@@ -119,26 +122,31 @@ static void print(double seconds)
 {
 	struct load_result *r = &load_result;
 	printf("{\"requests\": %llu, \"bytes\": %llu, \"seconds\": %.6f, \"reconnects\": %llu, ",
-			(unsigned long long)r->done, (unsigned long long)r->bytes, seconds,
-			(unsigned long long)r->reconnects);
-	printf("\"bad_status\": %llu, \"first_bad_status\": %llu, \"bad_length\": %llu, \"bad_body\": %llu, "
-			"\"bad_head\": %llu, \"failed\": %llu, ",
-			(unsigned long long)r->bad_status, (unsigned long long)r->first_bad_status,
-			(unsigned long long)r->bad_length, (unsigned long long)r->bad_body,
-			(unsigned long long)r->bad_head, (unsigned long long)r->failed);
+	       (unsigned long long)r->done, (unsigned long long)r->bytes, seconds,
+	       (unsigned long long)r->reconnects);
+	printf("\"bad_status\": %llu, \"first_bad_status\": %llu, \"bad_length\": %llu, "
+	       "\"bad_body\": %llu, "
+	       "\"bad_head\": %llu, \"failed\": %llu, ",
+	       (unsigned long long)r->bad_status, (unsigned long long)r->first_bad_status,
+	       (unsigned long long)r->bad_length, (unsigned long long)r->bad_body,
+	       (unsigned long long)r->bad_head, (unsigned long long)r->failed);
 	printf("\"p50\": %.1f, \"p90\": %.1f, \"p99\": %.1f, \"p999\": %.1f, \"max\": %.1f}\n",
-			(double)histogram_at(&r->latency, 0.5) / 1e3, (double)histogram_at(&r->latency, 0.9) / 1e3,
-			(double)histogram_at(&r->latency, 0.99) / 1e3,
-			(double)histogram_at(&r->latency, 0.999) / 1e3, (double)r->latency.max / 1e3);
+	       (double)histogram_at(&r->latency, 0.5) / 1e3,
+	       (double)histogram_at(&r->latency, 0.9) / 1e3,
+	       (double)histogram_at(&r->latency, 0.99) / 1e3,
+	       (double)histogram_at(&r->latency, 0.999) / 1e3, (double)r->latency.max / 1e3);
 }
 
 static void usage(void)
 {
-	fputs("usage: load -p PORT [-c CONNECTIONS] [-d SECONDS] [-n REQUESTS] [-r RATE] [-t TARGET] [-s SIZE]\n"
+	fputs("usage: load -p PORT [-c CONNECTIONS] [-d SECONDS] [-n REQUESTS] [-r RATE] [-t "
+	      "TARGET] [-s SIZE]\n"
 	      "            [-R SPAN | -S] [-f FIRST] [-H FIELD] [-e STATUS] [-i SEED] [-k] [-b]\n"
-	      "-R: numbers at random, of SPAN; -S: one after the other; they replace # in TARGET, from FIRST on\n"
-	      "-k: a connection for each request; -b: bodies begin with the target; latencies are in microseconds\n",
-			stderr);
+	      "-R: numbers at random, of SPAN; -S: one after the other; they replace # in TARGET, "
+	      "from FIRST on\n"
+	      "-k: a connection for each request; -b: bodies begin with the target; latencies are "
+	      "in microseconds\n",
+	      stderr);
 	exit(2);
 }
 
@@ -156,22 +164,54 @@ static void set(int opt, const char *value)
 {
 	struct load_plan *p = &load_plan;
 	switch (opt) {
-	case 'p': p->port = (uint16_t)number(value, 1, 65535); break;
-	case 'c': p->connections = (unsigned)number(value, 1, CONNECTIONS_MAX); break;
-	case 'd': p->seconds = strtod(value, NULL); break;
-	case 'n': p->requests = number(value, 1, UINT64_MAX); break;
-	case 'r': p->rate = strtod(value, NULL); break;
-	case 't': p->target = value; break;
-	case 's': p->size = number(value, 0, UINT64_MAX); break;
-	case 'R': p->order = LOAD_RANDOM; p->span = number(value, 1, UINT64_MAX); break;
-	case 'S': p->order = LOAD_SEQUENCE; break;
-	case 'f': p->first = number(value, 0, UINT64_MAX); break;
-	case 'H': p->field = value; break;
-	case 'e': p->status = (unsigned)number(value, 100, 599); break;
-	case 'i': seed += number(value, 0, UINT64_MAX / 2) * 0x9e3779b97f4a7c15u; break;
-	case 'k': p->close = true; break;
-	case 'b': p->check_body = true; break;
-	default: usage();
+	case 'p':
+		p->port = (uint16_t)number(value, 1, 65535);
+		break;
+	case 'c':
+		p->connections = (unsigned)number(value, 1, CONNECTIONS_MAX);
+		break;
+	case 'd':
+		p->seconds = strtod(value, NULL);
+		break;
+	case 'n':
+		p->requests = number(value, 1, UINT64_MAX);
+		break;
+	case 'r':
+		p->rate = strtod(value, NULL);
+		break;
+	case 't':
+		p->target = value;
+		break;
+	case 's':
+		p->size = number(value, 0, UINT64_MAX);
+		break;
+	case 'R':
+		p->order = LOAD_RANDOM;
+		p->span = number(value, 1, UINT64_MAX);
+		break;
+	case 'S':
+		p->order = LOAD_SEQUENCE;
+		break;
+	case 'f':
+		p->first = number(value, 0, UINT64_MAX);
+		break;
+	case 'H':
+		p->field = value;
+		break;
+	case 'e':
+		p->status = (unsigned)number(value, 100, 599);
+		break;
+	case 'i':
+		seed += number(value, 0, UINT64_MAX / 2) * 0x9e3779b97f4a7c15u;
+		break;
+	case 'k':
+		p->close = true;
+		break;
+	case 'b':
+		p->check_body = true;
+		break;
+	default:
+		usage();
 	}
 }
 

@@ -18,17 +18,17 @@ enum load_order { LOAD_FIXED, LOAD_RANDOM, LOAD_SEQUENCE };
 struct load_plan {
 	uint16_t port;
 	unsigned connections;
-	double seconds; /* 0: until requests are done */
+	double seconds;    /* 0: until requests are done */
 	uint64_t requests; /* 0: until seconds are over */
 	double rate; /* requests a second, however long answers take; 0: as fast as answers come */
 	enum load_order order;
 	uint64_t first, span; /* numbers of the URLs */
-	const char *target; /* one # in it stands for the number */
-	const char *field; /* a header line to add, or "" */
-	bool close; /* a new connection for each request, each from another address of 127/8 */
+	const char *target;   /* one # in it stands for the number */
+	const char *field;    /* a header line to add, or "" */
+	bool close;      /* a new connection for each request, each from another address of 127/8 */
 	bool check_body; /* bodies begin with their target */
 	unsigned status; /* the expected one */
-	uint64_t size; /* the expected length of bodies */
+	uint64_t size;   /* the expected length of bodies */
 };
 
 struct load_result {
@@ -60,7 +60,8 @@ uint64_t load_now(void); /* nanoseconds */
 /* Begins a request that was due at a time. */
 void load_conn_start(struct load_conn *c, uint64_t number, uint64_t due);
 
-/* Goes on with what the socket says. Once the request is done, c->busy is false and load_result says how it went. */
+/* Goes on with what the socket says. Once the request is done, c->busy is false and load_result
+ * says how it went. */
 void load_conn_event(struct load_conn *c, unsigned events);
 
 /* The set that connections add themselves to. */

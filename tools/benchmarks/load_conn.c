@@ -19,8 +19,10 @@ static void open_conn(struct load_conn *c)
 {
 	static unsigned turn;
 	int one = 1;
-	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(load_plan.port),
-			.sin_addr.s_addr = htonl(INADDR_LOOPBACK)}, from = to;
+	struct sockaddr_in to = {.sin_family = AF_INET,
+	                         .sin_port = htons(load_plan.port),
+	                         .sin_addr.s_addr = htonl(INADDR_LOOPBACK)},
+	                   from = to;
 	struct epoll_event ev = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = c};
 	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (c->fd < 0) {
@@ -29,7 +31,8 @@ static void open_conn(struct load_conn *c)
 	}
 	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 	if (load_plan.close) {
-		/* One address has too few ports for all that wait for the last packets of their predecessors. */
+		/* One address has too few ports for all that wait for the last packets of their
+		 * predecessors. */
 		from.sin_port = 0;
 		from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1 + turn++ % 200);
 		setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
@@ -54,11 +57,13 @@ static void make_request(struct load_conn *c)
 {
 	const char *mark = strchr(load_plan.target, '#');
 	int n = mark ? snprintf(c->target, sizeof c->target, "%.*s%llu%s",
-			(int)(mark - load_plan.target), load_plan.target, (unsigned long long)c->number, mark + 1) :
-			snprintf(c->target, sizeof c->target, "%s", load_plan.target);
+	                        (int)(mark - load_plan.target), load_plan.target,
+	                        (unsigned long long)c->number, mark + 1)
+	             : snprintf(c->target, sizeof c->target, "%s", load_plan.target);
 	c->target_len = (size_t)n;
-	n = snprintf(c->out, sizeof c->out, "GET %s HTTP/1.1\r\nHost: bench.test\r\n%s%s%s\r\n", c->target,
-			load_plan.close ? "Connection: close\r\n" : "", load_plan.field, *load_plan.field ? "\r\n" : "");
+	n = snprintf(c->out, sizeof c->out, "GET %s HTTP/1.1\r\nHost: bench.test\r\n%s%s%s\r\n",
+	             c->target, load_plan.close ? "Connection: close\r\n" : "", load_plan.field,
+	             *load_plan.field ? "\r\n" : "");
 	if (n < 0 || (size_t)n >= sizeof c->out) {
 		fputs("the request is too long\n", stderr);
 		exit(2);
@@ -135,7 +140,7 @@ static bool parse_head(struct load_conn *c, const char *end)
 	bool has_length = false;
 	c->status = c->in_len > 12 ? (unsigned)strtoul(c->in + 9, NULL, 10) : 0;
 	c->length = 0;
-	for (char *p = c->in; (p = memchr(p, '\n', (size_t)(end - p))); ) {
+	for (char *p = c->in; (p = memchr(p, '\n', (size_t)(end - p)));) {
 		p++;
 		if (field_is(p, "content-length:")) {
 			c->length = strtoull(p + 15, NULL, 10);
@@ -164,7 +169,7 @@ static int take_head(struct load_conn *c)
 	if (extra > c->length)
 		return -1;
 	if (load_plan.check_body && c->status == 200 && extra > c->target_len &&
-			(memcmp(end, c->target, c->target_len) || end[c->target_len] != '\n'))
+	    (memcmp(end, c->target, c->target_len) || end[c->target_len] != '\n'))
 		load_result.bad_body++;
 	load_result.bytes += extra;
 	c->in_body = true;
@@ -181,9 +186,11 @@ static int take_body(struct load_conn *c, size_t n)
 
 static int receive(struct load_conn *c)
 {
-	/* The kernel drops what it is asked to truncate: a body costs no copy here, for any server. */
-	ssize_t n = c->in_body ? recv(c->fd, NULL, c->body_left < READ_MAX ? c->body_left : READ_MAX, MSG_TRUNC) :
-			recv(c->fd, c->in + c->in_len, sizeof c->in - c->in_len, 0);
+	/* The kernel drops what it is asked to truncate: a body costs no copy here, for any server.
+	 */
+	ssize_t n = c->in_body ? recv(c->fd, NULL,
+	                              c->body_left < READ_MAX ? c->body_left : READ_MAX, MSG_TRUNC)
+	                       : recv(c->fd, c->in + c->in_len, sizeof c->in - c->in_len, 0);
 	if (n < 0 && errno == EAGAIN)
 		return 2;
 	if (n <= 0)

@@ -1,5 +1,6 @@
-/* The origin behind the caches: any /SIZE/anything is an answer of SIZE bytes that may be kept for a day, and that differs
- * from URL to URL by beginning with the target and a line feed. /-/count says how many requests there were. */
+/* The origin behind the caches: any /SIZE/anything is an answer of SIZE bytes that may be kept for
+ * a day, and that differs from URL to URL by beginning with the target and a line feed. /-/count
+ * says how many requests there were. */
 #include <stdio.h>
 #include <string.h>
 #include "serve.h"
@@ -10,8 +11,10 @@ static void answer_count(struct serve_answer *a)
 {
 	char text[32];
 	int len = snprintf(text, sizeof text, "%llu\n", requests);
-	int n = snprintf(a->scratch, SERVE_HEAD_MAX, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n"
-			"Cache-Control: no-store\r\n\r\n%s", len, text);
+	int n = snprintf(a->scratch, SERVE_HEAD_MAX,
+	                 "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n"
+	                 "Cache-Control: no-store\r\n\r\n%s",
+	                 len, text);
 	a->iov[0].iov_base = a->scratch;
 	a->iov[0].iov_len = (size_t)n;
 	a->count = 1;
@@ -25,11 +28,12 @@ static void answer(const struct serve_request *r, struct serve_answer *a)
 		return;
 	}
 	requests++;
-	int n = snprintf(a->scratch, SERVE_HEAD_MAX / 2, "HTTP/1.1 200 OK\r\nDate: %s\r\n"
-			"Content-Type: application/octet-stream\r\nContent-Length: %llu\r\n"
-			"Last-Modified: Wed, 01 Jan 2025 00:00:00 GMT\r\nETag: \"bench\"\r\n"
-			"Cache-Control: public, max-age=86400\r\n\r\n",
-			serve_date(), (unsigned long long)r->size);
+	int n = snprintf(a->scratch, SERVE_HEAD_MAX / 2,
+	                 "HTTP/1.1 200 OK\r\nDate: %s\r\n"
+	                 "Content-Type: application/octet-stream\r\nContent-Length: %llu\r\n"
+	                 "Last-Modified: Wed, 01 Jan 2025 00:00:00 GMT\r\nETag: \"bench\"\r\n"
+	                 "Cache-Control: public, max-age=86400\r\n\r\n",
+	                 serve_date(), (unsigned long long)r->size);
 	size_t lead = r->target_len < SERVE_TARGET_MAX ? r->target_len : SERVE_TARGET_MAX;
 	if (r->size < lead + 1)
 		lead = 0;

@@ -39,7 +39,7 @@ const char *serve_pattern(void)
 	if (pattern)
 		return pattern;
 	pattern = mmap(NULL, SERVE_SIZE_MAX, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	               MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	if (pattern == MAP_FAILED) {
 		perror("mmap");
 		exit(1);
@@ -103,7 +103,7 @@ static int send_more(struct conn *c)
 static bool has_field(const char *head, size_t len, const char *field)
 {
 	size_t n = strlen(field);
-	for (const char *p = head; (p = memchr(p, '\n', len - (size_t)(p - head))); ) {
+	for (const char *p = head; (p = memchr(p, '\n', len - (size_t)(p - head)));) {
 		p++;
 		if (len - (size_t)(p - head) < n)
 			return false;
@@ -130,7 +130,8 @@ static bool parse(struct conn *c, size_t len, struct serve_request *r)
 	return true;
 }
 
-/* Answers one request of the buffer: 1: go on, 0: nothing to do until the socket says so, -1: the end. */
+/* Answers one request of the buffer: 1: go on, 0: nothing to do until the socket says so, -1: the
+ * end. */
 static int step(struct conn *c)
 {
 	struct serve_request r;
@@ -200,8 +201,9 @@ static void accept_all(int listener)
 static int listen_on(uint16_t port)
 {
 	int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(port),
-			.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in at = {.sin_family = AF_INET,
+	                         .sin_port = htons(port),
+	                         .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	struct epoll_event ev = {.events = EPOLLIN};
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
 	if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof at) || listen(fd, 4096)) {

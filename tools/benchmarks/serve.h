@@ -1,5 +1,6 @@
-/* A small epoll server for benchmarks: it takes requests apart, a program says what to answer. One thread, keep-alive,
- * pipelining, any number of connections. Shared by the bare responder and the origin. */
+/* A small epoll server for benchmarks: it takes requests apart, a program says what to answer. One
+ * thread, keep-alive, pipelining, any number of connections. Shared by the bare responder and the
+ * origin. */
 #ifndef BENCH_SERVE_H
 #define BENCH_SERVE_H
 
@@ -10,8 +11,8 @@
 
 enum {
 	SERVE_SIZE_MAX = 64 << 20, /* the largest body that there is */
-	SERVE_HEAD_MAX = 1024, /* the largest answer head */
-	SERVE_TARGET_MAX = 256, /* longer targets are cut */
+	SERVE_HEAD_MAX = 1024,     /* the largest answer head */
+	SERVE_TARGET_MAX = 256,    /* longer targets are cut */
 };
 
 struct serve_request {
@@ -21,8 +22,8 @@ struct serve_request {
 	bool has_if_none_match;
 };
 
-/* What to send: up to three pieces. The first may be made in scratch, which belongs to the connection; the others have to
- * live as long as the process. */
+/* What to send: up to three pieces. The first may be made in scratch, which belongs to the
+ * connection; the others have to live as long as the process. */
 struct serve_answer {
 	struct iovec iov[3];
 	int count;
@@ -38,10 +39,12 @@ const char *serve_pattern(void);
 /* The current date as in a Date field, renewed once a second. */
 const char *serve_date(void);
 
-/* Listens on 127.0.0.1:port and serves until SIGTERM. Prints "ready" once it listens. Returns an exit status. */
+/* Listens on 127.0.0.1:port and serves until SIGTERM. Prints "ready" once it listens. Returns an
+ * exit status. */
 int serve_run(uint16_t port, serve_answer_fn *answer);
 
-/* The port given on the command line, as in `program PORT`; ends the process with a message if it is wrong. */
+/* The port given on the command line, as in `program PORT`; ends the process with a message if it
+ * is wrong. */
 uint16_t serve_port(int argc, char **argv);
 
 #endif

@@ -6,13 +6,16 @@ import pwd
 import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from string import Template
 
+import processes
 from processes import Failure, SERVER_CORE, accepts, files_limit, find, free_port, run, start, stop, wait_for
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 MEBI = 1 << 20
+AVERAGE = 4000  # the object size that Traffic Server makes its directory for
 
 
 class Settings:
@@ -99,6 +102,10 @@ class Server:
         """The end of its log."""
         lines = self.log.read_text("utf-8", "replace").split("\n") if self.log.exists() else []
         return " | ".join(line for line in lines[-6:] if line)
+
+    def flush(self):
+        """Waits until a restart would find what is stored."""
+        processes.settle(self.pid)
 
     def stop(self):
         """Ends it and whatever it started."""
@@ -243,6 +250,12 @@ class TrafficServer(Server):
     """Apache Traffic Server."""
 
     name, title, program = "ats", "Traffic Server", "traffic_server"
+    sync = 5
+
+    def flush(self):
+        # It writes its directory every so often, 2 MiB each half second, and not when it ends.
+        directory = 10 * self.settings.cap / AVERAGE
+        time.sleep(3 * self.sync + 1.5 * directory / (4 * MEBI))
 
     def prepare(self):
         root = {"prefix": "/usr", "exec_prefix": "/usr", "bindir": "/usr/bin", "sbindir": "/usr/bin",
@@ -254,7 +267,8 @@ class TrafficServer(Server):
         for name in ("etc", "run", "logs", "cache"):
             (self.dir / name).mkdir()
         user = "#-1" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
-        self.template("ats-records.config", "etc/records.config", user=user)
+        self.template("ats-records.config", "etc/records.config", user=user, sync=self.sync,
+                      average=AVERAGE)
         (self.dir / "etc/remap.config").write_text(f"map / http://127.0.0.1:{self.origin}/\n")
         (self.dir / "etc/storage.config").write_text(f"{self.dir}/cache {self.settings.cap}\n")
         for name in ("plugin.config", "ssl_multicert.config", "hosting.config", "volume.config", "parent.config"):
