@@ -11,6 +11,7 @@
 #include "admin/admin.h"
 #include "base/check.h"
 #include "base/error.h"
+#include "base/num.h"
 
 static const char HELP[] =
 	"usage: larderctl [-c FILE] [-s DIR] [--socket PATH] COMMAND\n"
@@ -21,9 +22,19 @@ static const char HELP[] =
 	"  version                      the daemon's version, features and libraries\n"
 	"  reload                       read the configuration again; returns when it took effect\n"
 	"of the store, whether a daemon runs or not:\n"
+	"  ls [-l] [PREFIX|HOST]        what is stored\n"
+	"  show URL                     all that is known about a URL's responses\n"
+	"  cat [--variant N] URL        a stored body\n"
+	"  du [-n N]                    what each host takes, the largest first\n"
 	"  purge URL...                 remove what is stored for these URLs\n"
-	"  usage [--json]               what the store takes and holds\n"
+	"  purge --prefix PREFIX        or for all URLs that begin so\n"
+	"  purge --host HOST            or for all of a host; *.HOST: and below\n"
+	"        --dry-run              only say how much that is\n"
+	"  trim                         give free room in the index back to the file system\n"
+	"  usage                        what the store takes and holds\n"
 	"  verify [--deep] [--repair]   check the store; status 1: something was found\n"
+	"\n"
+	"with --json where machines read: stats, ls, show, du, purge of many, trim, usage\n"
 	"\n"
 	"  -c, --config FILE   the daemon's configuration\n"
 	"  -s, --store DIR     the store's directory\n"
@@ -43,31 +54,40 @@ int ctl_fail(const char *fmt, ...)
 	return CTL_FAILED;
 }
 
-static int print(const struct buf *b)
+int ctl_flush(void)
 {
-	if (fwrite(b->data, 1, b->len, stdout) == b->len && fflush(stdout) == 0)
+	if (fflush(stdout) == 0 && !ferror(stdout))
 		return CTL_OK;
 	return ctl_fail("cannot print: %s", strerror(errno));
 }
 
-/* Asks the daemon. CTL_OK, CTL_FAILED (explained), or LARDER_ECONNECT when none answers. */
-static int ask(const struct ctl *c, const char *request)
+int ctl_ask(const struct ctl *c, const char *request, struct buf *out)
 {
-	struct buf out;
-	int err, status;
+	int err;
 
 	if (!c->control)
 		return LARDER_ECONNECT;
+	err = admin_ask(c->control, request, out);
+	if (!err || err == LARDER_ECONNECT)
+		return err;
+	return ctl_fail("%.*s", VFMT(buf_view(out)));
+}
+
+/* The same, and prints the answer. */
+static int ask(const struct ctl *c, const char *request)
+{
+	struct buf out;
+	int ret;
+
 	buf_init(&out, ADMIN_ANSWER_MAX + 4096);
-	err = admin_ask(c->control, request, &out);
-	if (!err)
-		status = print(&out);
-	else if (err == LARDER_ECONNECT)
-		status = err;
-	else
-		status = ctl_fail("%.*s", VFMT(buf_view(&out)));
+	ret = ctl_ask(c, request, &out);
+	if (!ret) {
+		if (out.len)
+			fwrite(out.data, 1, out.len, stdout);
+		ret = ctl_flush();
+	}
 	buf_fini(&out);
-	return status;
+	return ret;
 }
 
 static int ask_running(const struct ctl *c, const char *request)
@@ -83,7 +103,7 @@ static int ask_running(const struct ctl *c, const char *request)
 
 static int stats(const struct ctl *c)
 {
-	return ask_running(c, c->json ? "stats json" : "stats");
+	return ask_running(c, c->given & CTL_JSON ? "stats json" : "stats");
 }
 
 static int status(const struct ctl *c)
@@ -101,7 +121,7 @@ static int reload(const struct ctl *c)
 	return ask_running(c, "reload");
 }
 
-static int purge(const struct ctl *c)
+static int purge_urls(const struct ctl *c)
 {
 	struct buf request;
 	const char *text;
@@ -122,20 +142,44 @@ static int purge(const struct ctl *c)
 	return ret == LARDER_ECONNECT ? store_purge_command(c) : ret;
 }
 
+static int purge(const struct ctl *c)
+{
+	bool one = !c->prefix != !c->host;
+
+	if (!c->prefix && !c->host && c->noperands && !(c->given & (CTL_DRY_RUN | CTL_JSON)))
+		return purge_urls(c);
+	if (!one || c->noperands)
+		return ctl_fail("purge: needs URLs, or --prefix PREFIX, or --host HOST (then --dry-run and "
+		                "--json too)");
+	if (strpbrk(c->prefix ? c->prefix : c->host, " \r\n"))
+		return ctl_fail("\"%s\" is not a %s", c->prefix ? c->prefix : c->host,
+		                c->prefix ? "URL" : "host");
+	return store_purge_range_command(c);
+}
+
 static const struct command {
 	const char *name;
 	int (*fn)(const struct ctl *c);
 	size_t least, most; /* operands */
-	bool json, verify;  /* takes --json; --deep and --repair */
+	unsigned flags;     /* that it takes */
 } COMMANDS[] = {
-	{"stats", stats, 0, 0, true, false},
-	{"status", status, 0, 0, false, false},
-	{"version", version, 0, 0, false, false},
-	{"reload", reload, 0, 0, false, false},
-	{"purge", purge, 1, SIZE_MAX, false, false},
-	{"usage", store_usage_command, 0, 0, true, false},
-	{"verify", store_verify_command, 0, 0, false, true},
+	{"stats", stats, 0, 0, CTL_JSON},
+	{"status", status, 0, 0, 0},
+	{"version", version, 0, 0, 0},
+	{"reload", reload, 0, 0, 0},
+	{"ls", store_list_command, 0, 1, CTL_JSON | CTL_LONG},
+	{"show", store_show_command, 1, 1, CTL_JSON},
+	{"cat", store_cat_command, 1, 1, CTL_VARIANT},
+	{"du", store_du_command, 0, 0, CTL_JSON | CTL_COUNT},
+	{"purge", purge, 0, SIZE_MAX, CTL_JSON | CTL_PREFIX | CTL_HOST | CTL_DRY_RUN},
+	{"trim", store_trim_command, 0, 0, CTL_JSON},
+	{"usage", store_usage_command, 0, 0, CTL_JSON},
+	{"verify", store_verify_command, 0, 0, CTL_DEEP | CTL_REPAIR},
 };
+
+/* In the order of enum ctl_flag. */
+static const char *const FLAG_NAMES[] = {"--json", "--deep",   "--repair", "--long",   "--variant",
+                                         "-n",     "--prefix", "--host",   "--dry-run"};
 
 static const struct command *find_command(const char *name)
 {
@@ -149,17 +193,19 @@ static const struct command *find_command(const char *name)
 static int run_command(const struct ctl *c, const char *name)
 {
 	const struct command *cmd = find_command(name);
+	unsigned unknown;
 
 	if (!cmd)
 		return ctl_fail("unknown command \"%s\" (larderctl -h lists them)", name);
 	if (c->noperands < cmd->least)
 		return ctl_fail("%s: needs a URL", name);
 	if (c->noperands > cmd->most)
-		return ctl_fail("%s: unexpected argument \"%s\"", name, c->operands[0]);
-	if (c->json && !cmd->json)
-		return ctl_fail("%s knows no --json", name);
-	if ((c->deep || c->repair) && !cmd->verify)
-		return ctl_fail("%s knows neither --deep nor --repair", name);
+		return ctl_fail("%s: unexpected argument \"%s\"", name, c->operands[cmd->most]);
+	unknown = c->given & ~cmd->flags;
+	for (size_t i = 0; i < ARRAY_LEN(FLAG_NAMES); i++) {
+		if (unknown & 1u << i)
+			return ctl_fail("%s knows no %s", name, FLAG_NAMES[i]);
+	}
 	return cmd->fn(c);
 }
 
@@ -185,7 +231,16 @@ static int locate(struct ctl *c)
 	return CTL_OK;
 }
 
-enum { OPT_SOCKET = 256, OPT_JSON, OPT_DEEP, OPT_REPAIR };
+enum {
+	OPT_SOCKET = 256,
+	OPT_JSON,
+	OPT_DEEP,
+	OPT_REPAIR,
+	OPT_VARIANT,
+	OPT_PREFIX,
+	OPT_HOST,
+	OPT_DRY_RUN,
+};
 static const struct option LONG_OPTIONS[] = {
 	{"config", required_argument, NULL, 'c'},
 	{"store", required_argument, NULL, 's'},
@@ -194,10 +249,42 @@ static const struct option LONG_OPTIONS[] = {
 	{"json", no_argument, NULL, OPT_JSON},
 	{"deep", no_argument, NULL, OPT_DEEP},
 	{"repair", no_argument, NULL, OPT_REPAIR},
+	{"long", no_argument, NULL, 'l'},
+	{"variant", required_argument, NULL, OPT_VARIANT},
+	{"prefix", required_argument, NULL, OPT_PREFIX},
+	{"host", required_argument, NULL, OPT_HOST},
+	{"dry-run", no_argument, NULL, OPT_DRY_RUN},
 	{"version", no_argument, NULL, 'V'},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
 };
+
+/* The options of single commands that say nothing but yes. */
+static unsigned flag_of(int letter)
+{
+	switch (letter) {
+	case OPT_JSON:
+		return CTL_JSON;
+	case OPT_DEEP:
+		return CTL_DEEP;
+	case OPT_REPAIR:
+		return CTL_REPAIR;
+	case 'l':
+		return CTL_LONG;
+	case OPT_DRY_RUN:
+		return CTL_DRY_RUN;
+	default:
+		return 0;
+	}
+}
+
+static int take_count(struct ctl *c, unsigned flag, const char *name, uint64_t *out)
+{
+	c->given |= flag;
+	if (num_parse_u64(view_of(optarg), UINT32_MAX, out) == 0 && *out)
+		return CTL_OK;
+	return ctl_fail("%s: \"%s\" is not a number from 1 on", name, optarg);
+}
 
 static int assign(struct ctl *c, const char *name, const char *value)
 {
@@ -211,6 +298,9 @@ static int assign(struct ctl *c, const char *name, const char *value)
 
 static int take_option(struct ctl *c, int letter, char **argv)
 {
+	c->given |= flag_of(letter);
+	if (flag_of(letter))
+		return CTL_OK;
 	switch (letter) {
 	case 'c':
 		c->args.file = optarg;
@@ -228,14 +318,17 @@ static int take_option(struct ctl *c, int letter, char **argv)
 	case OPT_SOCKET:
 		c->socket = optarg;
 		return CTL_OK;
-	case OPT_JSON:
-		c->json = true;
+	case OPT_VARIANT:
+		return take_count(c, CTL_VARIANT, "--variant", &c->variant);
+	case 'n':
+		return take_count(c, CTL_COUNT, "-n", &c->count);
+	case OPT_PREFIX:
+		c->given |= CTL_PREFIX;
+		c->prefix = optarg;
 		return CTL_OK;
-	case OPT_DEEP:
-		c->deep = true;
-		return CTL_OK;
-	case OPT_REPAIR:
-		c->repair = true;
+	case OPT_HOST:
+		c->given |= CTL_HOST;
+		c->host = optarg;
 		return CTL_OK;
 	case ':':
 		return ctl_fail("option %s needs a value", argv[optind - 1]);
@@ -248,7 +341,7 @@ static int run(struct ctl *c, int argc, char **argv)
 {
 	int letter, ret = CTL_OK;
 
-	while (!ret && (letter = getopt_long(argc, argv, ":c:s:o:Vh", LONG_OPTIONS, NULL)) != -1)
+	while (!ret && (letter = getopt_long(argc, argv, ":c:s:o:ln:Vh", LONG_OPTIONS, NULL)) != -1)
 		ret = take_option(c, letter, argv);
 	if (ret)
 		return ret;

@@ -10,7 +10,7 @@
 
 #define KEY_TEXT_MAX 65536
 
-static struct store *open_tool(const struct ctl *c, bool write)
+struct store *ctl_open_store(const struct ctl *c, bool write)
 {
 	struct store *s = NULL;
 	char *why = NULL;
@@ -22,7 +22,10 @@ static struct store *open_tool(const struct ctl *c, bool write)
 	}
 	err = store_open_tool(c->store_dir, write, &s, &why);
 	if (err) {
-		if (why)
+		if (err == LARDER_EBUSY)
+			ctl_fail("%s: a daemon runs on it, and it is not for this while it does",
+			         c->store_dir);
+		else if (why)
 			ctl_fail("%s", why);
 		else
 			ctl_fail("%s: %s", c->store_dir, larder_strerror(err));
@@ -49,7 +52,7 @@ static const struct {
 
 int store_usage_command(const struct ctl *c)
 {
-	struct store *s = open_tool(c, false);
+	struct store *s = ctl_open_store(c, false);
 	struct store_usage u;
 	int err;
 
@@ -62,22 +65,34 @@ int store_usage_command(const struct ctl *c)
 	for (size_t i = 0; i < sizeof(USAGE) / sizeof(USAGE[0]); i++) {
 		uint64_t n = *(const uint64_t *)(const void *)((const char *)&u + USAGE[i].offset);
 
-		if (c->json)
+		if (c->given & CTL_JSON)
 			printf("%s\"%s\": %" PRIu64, i ? ", " : "{", USAGE[i].name, n);
 		else
 			printf("%-22s %15" PRIu64 "\n", USAGE[i].text, n);
 	}
-	if (c->json)
+	if (c->given & CTL_JSON)
 		puts("}");
-	return fflush(stdout) ? CTL_FAILED : CTL_OK;
+	return ctl_flush();
 }
 
 /* ---- verify ---- */
 
+#define BAR 40
+
+/* "[########                ]  33 % of 1200" */
 static void progress(void *arg, uint64_t done, uint64_t total)
 {
+	double share = total ? (double)done / (double)total : 1;
+	int full;
+
 	(void)arg;
-	fprintf(stderr, "\rverified %" PRIu64 " of %" PRIu64 " ", done, total);
+	/* A store that grows meanwhile has more than it had at first. */
+	if (share > 1)
+		share = 1;
+	full = (int)(share * BAR);
+	fprintf(stderr, "\r[%.*s%*s] %3d %% of %" PRIu64 " ", full,
+	        "########################################", BAR - full, "", (int)(share * 100),
+	        total);
 }
 
 static void problem(void *arg, const char *text)
@@ -88,20 +103,21 @@ static void problem(void *arg, const char *text)
 
 int store_verify_command(const struct ctl *c)
 {
-	struct store *s = open_tool(c, c->repair);
+	bool deep = c->given & CTL_DEEP, repair = c->given & CTL_REPAIR;
+	struct store *s = ctl_open_store(c, repair);
 	bool tty = isatty(STDERR_FILENO) == 1;
 	int n;
 
 	if (!s)
 		return CTL_FAILED;
-	n = store_verify(s, c->deep, c->repair, tty ? progress : NULL, problem, NULL);
+	n = store_verify(s, deep, repair, tty ? progress : NULL, problem, NULL);
 	if (tty)
 		fputc('\n', stderr);
 	store_close(s);
 	if (n < 0)
 		return ctl_fail("%s: %s", c->store_dir, larder_strerror(n));
 	if (n)
-		printf("%d findings%s\n", n, c->repair ? ", repaired" : "");
+		printf("%d findings%s\n", n, repair ? ", repaired" : "");
 	else
 		printf("no findings\n");
 	return n ? CTL_FINDINGS : CTL_OK;
@@ -158,7 +174,7 @@ int store_purge_command(const struct ctl *c)
 		free(why);
 		return CTL_FAILED;
 	}
-	s = open_tool(c, true);
+	s = ctl_open_store(c, true);
 	for (size_t i = 0; s && i < c->noperands && !failed; i++) {
 		int found = purge_url(s, plan, view_of(c->operands[i]));
 

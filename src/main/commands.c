@@ -1,3 +1,4 @@
+#include "commands-store.h"
 #include "commands.h"
 
 #include <inttypes.h>
@@ -267,5 +268,8 @@ const struct admin_command commands_table[] = {
 	{"version", version, "version"},
 	{"reload", reload, "reload"},
 	{"purge", purge, "purge URL..."},
+	{"purge-range", commands_purge_range, "purge-range url|host TEXT [PLACE]"},
+	{"trim", commands_trim, "trim"},
+	{"uses", commands_uses, "uses HASH..."},
 };
 const size_t commands_count = ARRAY_LEN(commands_table);
