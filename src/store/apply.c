@@ -162,6 +162,8 @@ static int apply_insert(struct write *w, struct op *op, bool *fatal)
 	uint64_t charge = 0;
 	int err;
 
+	if (r->h.blob && (!op->synced || w->s->pool->intents >= POOL_INTENTS))
+		return APPLY_NO_ROOM;
 	if (!write_room(w, &cost, room_for_inserts(w->s->pool)))
 		return APPLY_NO_ROOM;
 	if (r->h.blob) {

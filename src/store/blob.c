@@ -193,7 +193,7 @@ static int bury_one(struct write *w, const uint8_t *digest)
 	blob_path(digest, path);
 	if (unlinkat(w->s->blobs_fd, path, 0) && errno != ENOENT)
 		return larder_from_errno(errno);
-	w->dirs[digest[0]] = true;
+	/* Not synced: should the name come back, the sweep finds it. */
 	count_down(&w->st.blobs, 1);
 	count_down(&w->st.blob_bytes, b.charge);
 	count_down(&w->st.doomed_bytes, b.charge);

@@ -203,6 +203,8 @@ int db_begin(struct db *db, bool write, struct MDB_txn **out)
 {
 	int err;
 
+	if (!db)
+		return LARDER_ECLOSED;
 	check_magic(db, DB_MAGIC);
 	if (!write)
 		return db_error(db, mdb_txn_begin(db->env, NULL, MDB_RDONLY, out));

@@ -29,6 +29,7 @@ void db_close(struct db *db);
 /* The environment refuses everything until it is opened again (a failed write of its meta page). */
 bool db_broken(const struct db *db);
 
+/* LARDER_ECLOSED without a db: one that could not be opened again yet. */
 int db_begin(struct db *db, bool write, struct MDB_txn **out);
 /* A read transaction between two uses keeps its slot, not its snapshot. */
 void db_reset(struct MDB_txn *txn);

@@ -83,7 +83,7 @@ int store_commit(struct store *s, const struct store_key *key, const struct stor
 		return LARDER_ENOMEM;
 	op->spool = sp;
 	store_spool_ref(sp);
-	if (sp->fd >= 0) {
+	if (sp->sha) {
 		op->rec.h.blob = 1;
 	} else {
 		op->rec.body = view_make(sp->mem, (size_t)sp->length);

@@ -61,12 +61,29 @@ void spool_unreserve(struct store_spool *sp)
 		pool_sub(&sp->store->slot->spools, bytes);
 }
 
+static void want(struct store_spool *sp, uint64_t bytes)
+{
+	if (bytes <= sp->wanted)
+		return;
+	pool_add(&sp->store->slot->wanted, bytes - sp->wanted);
+	sp->wanted = bytes;
+}
+
 static void unwant(struct store_spool *sp, uint64_t bytes)
 {
 	bytes = bytes < sp->wanted ? bytes : sp->wanted;
 	sp->wanted -= bytes;
 	if (bytes)
 		pool_sub(&sp->store->slot->wanted, bytes);
+}
+
+static void drop_memory(struct store_spool *sp)
+{
+	sp->store->over -= sp->over;
+	sp->over = 0;
+	free(sp->mem);
+	sp->mem = NULL;
+	sp->cap = 0;
 }
 
 void store_spool_unref(struct store_spool *sp)
@@ -85,7 +102,7 @@ void store_spool_unref(struct store_spool *sp)
 	spool_unreserve(sp);
 	EVP_MD_CTX_free(sp->sha);
 	stat_sub(&sp->store->stats->spools, 1);
-	free(sp->mem);
+	drop_memory(sp);
 	sp->magic = 0;
 	free(sp);
 }
@@ -94,16 +111,17 @@ static int open_temp(struct store_spool *sp)
 {
 	struct store *s = sp->store;
 
-	if (!s->named_temps) {
+	if (!__atomic_load_n(&s->named_temps, __ATOMIC_RELAXED)) {
 		sp->fd = openat(s->spool_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 		if (sp->fd >= 0)
 			return 0;
 		if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)
 			return larder_from_errno(errno);
-		s->named_temps = true;
+		__atomic_store_n(&s->named_temps, true, __ATOMIC_RELAXED);
 	}
 	snprintf(sp->name, sizeof(sp->name), "%ld.%lx.%x", (long)getpid(),
-	         (unsigned long)s->slot->start, ++s->temp_n);
+	         (unsigned long)s->slot->start,
+	         __atomic_add_fetch(&s->temp_n, 1, __ATOMIC_RELAXED));
 	sp->fd = openat(s->spool_fd, sp->name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
 	if (sp->fd >= 0)
 		return 0;
@@ -147,60 +165,96 @@ static int reserve(struct store_spool *sp, uint64_t length)
 	return 0;
 }
 
-static int to_file(struct store_spool *sp)
+/* What came so far goes from memory to the file, and `data` after it. */
+static int to_file(struct store_spool *sp, struct view data)
 {
-	int err = reserve(sp, sp->length);
+	int err = sp->fd < 0 ? open_temp(sp) : 0;
 
-	if (!err)
-		err = open_temp(sp);
-	if (!err)
-		err = write_all(sp->fd, view_make(sp->mem, sp->length), 0);
-	if (err)
-		goto out;
-	sp->sha = EVP_MD_CTX_new();
-	if (!sp->sha || !EVP_DigestInit_ex(sp->sha, EVP_sha256(), NULL) ||
-	    !EVP_DigestUpdate(sp->sha, sp->mem, sp->length))
-		err = LARDER_ENOMEM;
-out:
-	if (err) {
-		/* What came so far stays readable where it was. */
-		if (sp->fd >= 0)
-			close(sp->fd);
-		sp->fd = -1;
-		return err;
-	}
-	free(sp->mem);
-	sp->mem = NULL;
+	if (!err && sp->length > sp->filed)
+		err = write_all(sp->fd, view_make(sp->mem, (size_t)(sp->length - sp->filed)),
+		                sp->filed);
+	return err ? err : write_all(sp->fd, data, sp->length);
+}
+
+static int grow(struct store_spool *sp, size_t cap)
+{
+	size_t over = sp->sha ? cap : 0;
+	char *mem;
+
+	/* A burst waits here until evictions have made room; memory for that has an end, too. */
+	if (over && sp->store->over - sp->over + over > sp->store->options->queue_bytes)
+		return LARDER_ENOSPC;
+	mem = realloc(sp->mem, cap);
+	if (!mem)
+		return LARDER_ENOMEM;
+	sp->store->over += over - sp->over;
+	sp->over = over;
+	sp->mem = mem;
+	sp->cap = cap;
 	return 0;
 }
 
 static int append_memory(struct store_spool *sp, struct view data)
 {
-	size_t need = (size_t)sp->length + data.len, cap = sp->cap ? sp->cap : SPOOL_FIRST;
-	char *mem;
+	size_t at = (size_t)(sp->length - sp->filed), need = at + data.len;
+	size_t cap = sp->cap ? sp->cap : SPOOL_FIRST;
+	int err;
 
 	if (need > sp->cap) {
-		if (sp->expected != HTTP_LENGTH_UNKNOWN && sp->expected <= sp->memory_max &&
-		    sp->expected >= need)
+		if (!sp->sha && sp->expected != HTTP_LENGTH_UNKNOWN &&
+		    sp->expected <= sp->memory_max && sp->expected >= need)
 			cap = (size_t)sp->expected;
 		while (cap < need)
 			cap *= 2;
-		mem = realloc(sp->mem, cap);
-		if (!mem)
-			return LARDER_ENOMEM;
-		sp->mem = mem;
-		sp->cap = cap;
+		err = grow(sp, cap);
+		if (err)
+			return err;
 	}
-	memcpy(sp->mem + sp->length, data.ptr, data.len);
+	memcpy(sp->mem + at, data.ptr, data.len);
 	return 0;
 }
 
+static int start_digest(struct store_spool *sp)
+{
+	EVP_MD_CTX *sha = EVP_MD_CTX_new();
+
+	if (!sha || !EVP_DigestInit_ex(sha, EVP_sha256(), NULL) ||
+	    !EVP_DigestUpdate(sha, sp->mem, (size_t)sp->length)) {
+		EVP_MD_CTX_free(sha);
+		return LARDER_ENOMEM;
+	}
+	sp->sha = sha;
+	return 0;
+}
+
+/* Room that there is not yet is waited for in memory: the writer has been told. */
 static int append_file(struct store_spool *sp, struct view data)
 {
 	int err = reserve(sp, sp->length + data.len);
 
+	if (err == LARDER_ENOSPC) {
+		want(sp, sp->length + data.len - sp->filed);
+		return append_memory(sp, data);
+	}
 	if (!err)
-		err = write_all(sp->fd, data, sp->length);
+		err = to_file(sp, data);
+	if (err)
+		return err;
+	drop_memory(sp);
+	sp->filed = sp->length + data.len;
+	return 0;
+}
+
+static int append(struct store_spool *sp, struct view data)
+{
+	int err = 0;
+
+	if (!sp->sha && data.len <= sp->memory_max - sp->length)
+		return append_memory(sp, data);
+	if (!sp->sha)
+		err = start_digest(sp);
+	if (!err)
+		err = append_file(sp, data);
 	if (!err && !EVP_DigestUpdate(sp->sha, data.ptr, data.len))
 		err = LARDER_ESYSTEM;
 	return err;
@@ -220,10 +274,7 @@ int store_spool_append(struct store_spool *sp, struct view data)
 	    s->options->object_max -
 	            (sp->length < s->options->object_max ? sp->length : s->options->object_max))
 		return sp->err = LARDER_ELIMIT;
-	if (sp->fd < 0 && data.len > sp->memory_max - sp->length)
-		sp->err = to_file(sp);
-	if (!sp->err)
-		sp->err = sp->fd < 0 ? append_memory(sp, data) : append_file(sp, data);
+	sp->err = append(sp, data);
 	if (!sp->err) {
 		sp->length += data.len;
 		return 0;
@@ -246,11 +297,13 @@ void store_spool_read(struct store_spool *sp, uint64_t offset, struct store_piec
 	*piece = (struct store_piece){.fd = -1};
 	if (offset >= sp->length)
 		return;
-	piece->len = sp->length - offset;
-	if (sp->fd < 0)
-		piece->mem = view_make(sp->mem + offset, (size_t)piece->len);
-	else
+	if (offset < sp->filed) {
 		piece->fd = sp->fd;
+		piece->len = sp->filed - offset;
+	} else {
+		piece->len = sp->length - offset;
+		piece->mem = view_make(sp->mem + (offset - sp->filed), (size_t)piece->len);
+	}
 }
 
 int spool_seal(struct store_spool *sp)
@@ -260,9 +313,26 @@ int spool_seal(struct store_spool *sp)
 		return sp->err;
 	if (sp->sealed)
 		return 0;
-	if (sp->fd >= 0 && !EVP_DigestFinal_ex(sp->sha, sp->digest, NULL))
+	if (sp->sha && !EVP_DigestFinal_ex(sp->sha, sp->digest, NULL))
 		return LARDER_ESYSTEM;
 	sp->sealed = true;
-	unwant(sp, sp->wanted);
+	sp->whole = sp->filed == sp->length;
+	if (!sp->sha || sp->whole)
+		unwant(sp, sp->wanted);
 	return 0;
+}
+
+int spool_complete(struct store_spool *sp)
+{
+	int err;
+
+	check(sp->sealed && sp->sha);
+	if (sp->whole)
+		return 0;
+	err = reserve(sp, sp->length);
+	/* `filed` and the memory stay as they are: the loop's thread reads them. */
+	if (!err)
+		err = to_file(sp, view_make("", 0));
+	sp->whole = !err;
+	return err;
 }

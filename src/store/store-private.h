@@ -120,6 +120,10 @@ struct op {
 };
 TAILQ_HEAD(op_list, op);
 
+struct sync_cost { /* measured */
+	uint64_t one_us, all_us;
+};
+
 struct writer {
 	pthread_t thread;
 	pthread_mutex_t lock;
@@ -135,6 +139,7 @@ struct writer {
 	bool unsynced;
 	uint64_t synced_ms, sweep_ms;
 	unsigned sweep_dir; /* 256: no sweep is going on */
+	struct sync_cost sync;
 	struct buf scratch;
 };
 

@@ -1,5 +1,6 @@
 #include "write.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -152,10 +153,10 @@ out:
 	return err;
 }
 
-static int sync_dir(int at, const char *name)
+static int sync_dir(struct store *s, const char *name)
 {
-	int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int err = fd < 0 || fsync(fd) ? LARDER_EIO : 0;
+	int fd = openat(s->blobs_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int err = fd < 0 ? larder_from_errno(errno) : sync_one(s, fd);
 
 	if (fd >= 0)
 		close(fd);
@@ -165,13 +166,19 @@ static int sync_dir(int at, const char *name)
 static int sync_dirs(struct write *w)
 {
 	static const char hex[] = "0123456789abcdef";
-	int err = w->dirs_made ? sync_dir(w->s->blobs_fd, ".") : 0;
+	unsigned n = w->dirs_made;
+	int err;
 
+	for (int i = 0; i < 256; i++)
+		n += w->dirs[i];
+	if (sync_all_pays(w->s, n))
+		return sync_all(w->s);
+	err = w->dirs_made ? sync_dir(w->s, ".") : 0;
 	for (int i = 0; i < 256 && !err; i++) {
 		char name[3] = {hex[i / 16], hex[i % 16], '\0'};
 
 		if (w->dirs[i])
-			err = sync_dir(w->s->blobs_fd, name);
+			err = sync_dir(w->s, name);
 	}
 	return err;
 }

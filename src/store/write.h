@@ -89,6 +89,13 @@ enum { APPLY_NO_ROOM = 1 };
 /* 0, APPLY_NO_ROOM: nothing done, or negative: *fatal tells whether the transaction is spoilt. */
 int apply_op(struct write *w, struct op *op, bool *fatal);
 
+/* ---- sync.c ---- */
+
+/* Would it be quicker to sync the whole file system than so many files? */
+bool sync_all_pays(struct store *s, unsigned files);
+int sync_all(struct store *s);
+int sync_one(struct store *s, int fd);
+
 /* ---- sweep.c ---- */
 
 /* One step of the sweep for orphaned files; opens its own transaction. */

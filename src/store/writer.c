@@ -1,6 +1,5 @@
 /* The writer thread: group commits. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -153,32 +152,43 @@ static bool to_sync(const struct op *op)
 	return op->kind == OP_INSERT && op->rec.h.blob && !op->synced;
 }
 
+/* Body files that waited in memory get the room that there is; *n: those that are whole. */
+static void complete_spools(struct batch *b, unsigned *n)
+{
+	struct op *op;
+
+	*n = 0;
+	TAILQ_FOREACH (op, &b->ops, link) {
+		if (!to_sync(op))
+			continue;
+		op->err = spool_complete(op->spool);
+		if (op->err == LARDER_ENOSPC)
+			return;
+		*n += !op->err;
+	}
+}
+
 /* Body files are whole and on disk before anybody waits for the lock; those that found no room wait
  * for what the next transaction evicts. */
 static void sync_spools(struct store *s, struct batch *b)
 {
 	struct op *op, *next;
+	unsigned n;
+	bool all;
+	int err;
 
-	TAILQ_FOREACH_SAFE (op, &b->ops, link, next) {
-		if (!to_sync(op))
-			continue;
-		op->err = spool_complete(op->spool);
-		/* One after the other, each would wait for a commit of the file system's
-		 * journal; written all together, they share it. */
-		if (!op->err && s->sync_files)
-			sync_file_range(op->spool->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
-		if (op->err == LARDER_ENOSPC)
-			break;
-	}
+	complete_spools(b, &n);
+	all = s->sync_files && sync_all_pays(s, n);
+	err = all ? sync_all(s) : 0;
 	TAILQ_FOREACH_SAFE (op, &b->ops, link, next) {
 		if (!to_sync(op))
 			continue;
 		if (op->err == LARDER_ENOSPC) {
 			op->err = 0;
-			break;
+			return;
 		}
-		if (!op->err && s->sync_files && fsync(op->spool->fd))
-			op->err = larder_from_errno(errno);
+		if (!op->err)
+			op->err = all || !s->sync_files ? err : sync_one(s, op->spool->fd);
 		op->synced = !op->err;
 		if (op->err) {
 			TAILQ_REMOVE(&b->ops, op, link);
@@ -336,7 +346,9 @@ static void heal(struct store *s)
 {
 	struct writer *w = &s->writer;
 
-	if (!db_broken(s->db))
+	/* One that could not be opened again, for want of descriptors perhaps, is tried again with
+	 * every turn. */
+	if (s->db && !db_broken(s->db))
 		return;
 	pthread_mutex_lock(&w->lock);
 	w->reopen = !w->stop;
@@ -375,6 +387,8 @@ static void duties_run(struct store *s, unsigned duties)
 	struct writer *w = &s->writer;
 	uint64_t now = clock_mono_ms();
 
+	if (!s->db)
+		return;
 	if (s->options->durability == DB_BATCH && w->unsynced && now - w->synced_ms >= TICK_MS) {
 		db_sync(s->db);
 		w->unsynced = false;
@@ -407,7 +421,7 @@ static void *run(void *arg)
 		                          room_for_spools(p) - room_unit(p->cap));
 		duties_run(s, duties);
 	}
-	if (s->options->durability == DB_BATCH && s->writer.unsynced)
+	if (s->db && s->options->durability == DB_BATCH && s->writer.unsynced)
 		db_sync(s->db);
 	return NULL;
 }
