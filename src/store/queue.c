@@ -3,6 +3,7 @@
  * used go on to the main queue, the others leave and are remembered as ghosts. At the end of the
  * main queue, a use buys another round.
  */
+#include "base/clock.h"
 #include "write.h"
 
 #define EVICT_STEPS 4096 /* rows looked at in one transaction */
@@ -130,6 +131,9 @@ static bool earns_stay(struct write *w, const struct step *step, const struct re
 	unsigned uses = pool_uses(w->s->pool, step->hash);
 	uint64_t mean = w->st.records ? (w->st.small_bytes + w->st.main_bytes) / w->st.records : 0;
 
+	/* Popular or not: what is stale for longer than keep_stale only takes room. */
+	if (!cache_worth_keeping(&h->meta, clock_wall_s()))
+		return false;
 	if (step->queue == RECORD_MAIN)
 		return uses > 0;
 	return uses > 1 || (uses == 1 && h->charge <= mean);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "http/framing.h"
 #include "net/loop.h"
@@ -150,6 +151,7 @@ struct item {
 	const char *key, *vary, *selecting, *head;
 	struct view body;
 	unsigned lifetime;
+	bool long_dead; /* stale since 1970 */
 };
 
 static inline void fix_record(const struct item *it, struct store_record *r)
@@ -162,6 +164,10 @@ static inline void fix_record(const struct item *it, struct store_record *r)
 	        .origin_port = 80,
 	        .length = it->body.len,
 	};
+	if (it->long_dead)
+		return;
+	r->meta.request_time = r->meta.response_time = r->meta.date = clock_wall_s();
+	r->meta.keep = 24;
 }
 
 /* Queues it; the error of the spool or of the call. */
