@@ -14,8 +14,10 @@ START_TEST(popular_ones_stay)
 	char key[64];
 	struct fix f;
 
-	fix_start(&f, 8 * MIB);
-	f.options.durability = 2;
+	fix_init(&f, 8 * MIB);
+	f.options.durability = 2; /* syncs would only take time */
+	fix_open_home(&f);
+	fix_open_store(&f);
 	popular.body = dead.body = idle.body = fix_bytes(bytes, sizeof(bytes), 1);
 	dead.key = "GET http://a.example/dead";
 	dead.long_dead = true;
