@@ -207,7 +207,8 @@ static int seek(struct store_list *l, struct view *place, struct view *row)
 
 	for (; l->at < l->nprefixes; l->at++) {
 		struct view p = l->prefixes[l->at];
-		int ret = db_seek(l->s->db, l->txn, DB_URLS, compare(from, p) > 0 ? from : p, place, row);
+		int ret = db_seek(l->s->db, l->txn, DB_URLS, compare(from, p) > 0 ? from : p, place,
+		                  row);
 
 		if (ret < 0)
 			return ret;
@@ -240,8 +241,8 @@ static bool keep_texts(struct store_list *l, struct store_entry *e)
 	struct store_record *r = &e->record;
 	size_t etag = r->etag.len ? (size_t)(r->etag.ptr - r->head.ptr) : 0;
 
-	if (!keep(l, &e->place) || !keep(l, &r->key) || !keep(l, &r->selecting) || !keep(l, &r->vary) ||
-	    !keep(l, &r->head))
+	if (!keep(l, &e->place) || !keep(l, &r->key) || !keep(l, &r->selecting) ||
+	    !keep(l, &r->vary) || !keep(l, &r->head))
 		return false;
 	if (r->etag.len)
 		r->etag.ptr = r->head.ptr + etag;
@@ -343,7 +344,8 @@ static int add_row(struct store_list *l, struct view place, struct view row)
 	                                 : add_response(l, &r, place, hash, 0);
 }
 
-/* Some rows more, in one transaction: perhaps without an entry, in a long range with few that count. */
+/* Some rows more, in one transaction: perhaps without an entry, in a long range with few that
+ * count. */
 static int read_batch(struct store_list *l)
 {
 	uint64_t until = clock_mono_ms() + LIST_MS;
