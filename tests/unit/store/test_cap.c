@@ -45,7 +45,8 @@ static pid_t sampler(struct fix *f, struct sample *s)
 		return pid;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	snprintf(path, sizeof(path), "%s/index/turn", f->dir);
-	turn = open(path, O_RDONLY);
+	while ((turn = open(path, O_RDONLY)) < 0)
+		poll(NULL, 0, 1);
 	while (!__atomic_load_n(&s->stop, __ATOMIC_SEQ_CST)) {
 		uint64_t now;
 
@@ -100,8 +101,9 @@ START_TEST(never_above_the_cap)
 	/* Syncs change nothing here but the time that it takes: one row has them. */
 	f.options.durability = _i ? 2 : 0;
 	fix_open_home(&f);
-	fix_open_store(&f);
+	/* Before there are threads: one of them might hold the allocator's lock. */
 	pid = sampler(&f, sample);
+	fix_open_store(&f);
 	while (written < c->cap * c->times) {
 		for (unsigned i = 0; i < c->batch; i++, n++) {
 			size_t len = n / c->phase % 2 ? c->large : c->small;
