@@ -45,6 +45,10 @@ struct store_list *store_list_new(struct store *s, const struct store_range *ran
                                   enum store_list_what what);
 /* The next entry: valid until the next call. 1, 0 at the end, or negative. */
 int store_list_next(struct store_list *l, struct store_entry *out);
+/* The same, but LARDER_EAGAIN after a stretch of rows, some 20 ms, that were all out of the range. */
+int store_list_step(struct store_list *l, struct store_entry *out);
+/* Where a list would go on behind the last entry that it gave, for `after`; valid until the next call. */
+struct view store_list_place(const struct store_list *l);
 void store_list_free(struct store_list *l);
 
 /* An entry's body: appended to *inlined (*fd is -1), or an open file to be closed by the caller.

@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "base/check.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/num.h"
@@ -29,8 +28,7 @@ struct purge {
 	struct main_range range;
 	struct store_list *list;
 	uint64_t until_ms, urls, responses;
-	char place[PLACE_MAX]; /* of what was removed last */
-	size_t place_len;
+	char after[PLACE_MAX]; /* the place to go on from */
 	unsigned pending;
 	bool end;
 	int err;
@@ -45,14 +43,16 @@ static void purge_free(struct purge *p)
 
 static void purge_answer(struct purge *p)
 {
+	struct view at = store_list_place(p->list);
+
 	if (p->err) {
 		buf_printf(p->out, "cannot purge: %s", larder_strerror(p->err));
 	} else {
 		buf_printf(p->out, "%" PRIu64 " %" PRIu64, p->urls, p->responses);
 		if (!p->end)
 			buf_addc(p->out, ' ');
-		for (size_t i = 0; !p->end && i < p->place_len; i++)
-			buf_printf(p->out, "%02x", (unsigned char)p->place[i]);
+		for (size_t i = 0; !p->end && i < at.len; i++)
+			buf_printf(p->out, "%02x", (unsigned char)at.ptr[i]);
 		buf_addc(p->out, '\n');
 	}
 	admin_finish(p->call, p->err);
@@ -86,9 +86,6 @@ static int purge_entry(struct purge *p, const struct store_entry *e)
 	p->pending++;
 	p->urls++;
 	p->responses += e->responses;
-	check(e->place.len <= sizeof(p->place));
-	memcpy(p->place, e->place.ptr, e->place.len);
-	p->place_len = e->place.len;
 	return 0;
 }
 
@@ -101,11 +98,18 @@ static void purge_step(struct purge *p)
 
 	p->pending++;
 	for (unsigned n = 0; n < PURGE_STEP && !err && !p->end;) {
-		int ret = store_list_next(p->list, &e);
+		int ret = store_list_step(p->list, &e);
 
-		p->end = ret == 0;
-		err = ret < 0 ? ret : ret ? purge_entry(p, &e) : 0;
-		n += ret == 1 ? e.responses + !e.responses : 0;
+		if (ret == 1) {
+			err = purge_entry(p, &e);
+			n += e.responses + !e.responses;
+		} else if (ret == LARDER_EAGAIN) {
+			if (clock_mono_ms() >= p->until_ms)
+				break;
+		} else {
+			p->end = ret == 0;
+			err = ret;
+		}
 	}
 	purge_done(p, err);
 }
@@ -122,15 +126,15 @@ static int purge_parse(struct purge *p, struct view args)
 		err = main_range_host(&p->range, text);
 	else
 		return LARDER_EINVAL;
-	if (!err && (hex.len % 2 || hex.len / 2 > sizeof(p->place)))
+	if (!err && (hex.len % 2 || hex.len / 2 > sizeof(p->after)))
 		return LARDER_EINVAL;
 	for (size_t i = 0; !err && i < hex.len / 2; i++) {
 		uint64_t n = 0;
 
 		err = num_parse_hex(view_make(hex.ptr + 2 * i, 2), 255, &n);
-		p->place[i] = (char)n;
+		p->after[i] = (char)n;
 	}
-	p->range.range.after = view_make(p->place, hex.len / 2);
+	p->range.range.after = view_make(p->after, hex.len / 2);
 	return err;
 }
 

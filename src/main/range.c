@@ -39,6 +39,10 @@ int main_range_host(struct main_range *r, struct view text)
 	err = http_authority_parse(text, HTTP_SCHEME_HTTP, &r->target);
 	if (err || !r->target.host.len || (r->range.below && r->target.port_given))
 		return err ? err : LARDER_EINVAL;
+	/* Addresses stand in their own order: nothing is below them. */
+	if (r->range.below &&
+	    (r->target.host.ptr[0] == '[' || r->target.host.ptr[r->target.host.len - 1] <= '9'))
+		return LARDER_EINVAL;
 	r->range.host = r->target.host;
 	r->range.port = r->target.port_given ? r->target.port : 0;
 	return 0;

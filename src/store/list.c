@@ -372,22 +372,40 @@ static int read_batch(struct store_list *l)
 	return ret < 0 ? ret : 0;
 }
 
-int store_list_next(struct store_list *l, struct store_entry *out)
+int store_list_step(struct store_list *l, struct store_entry *out)
 {
 	check_magic(l, LIST_MAGIC);
-	while (l->next == l->n) {
+	if (l->next == l->n && !l->end) {
 		int err;
 
-		if (l->end)
-			return 0;
 		arena_reset(&l->batch);
 		l->n = l->next = 0;
 		err = read_batch(l);
 		if (err)
 			return err;
 	}
+	if (l->next == l->n)
+		return l->end ? 0 : LARDER_EAGAIN;
 	*out = l->entries[l->next++];
 	return 1;
+}
+
+int store_list_next(struct store_list *l, struct store_entry *out)
+{
+	int ret;
+
+	do
+		ret = store_list_step(l, out);
+	while (ret == LARDER_EAGAIN);
+	return ret;
+}
+
+struct view store_list_place(const struct store_list *l)
+{
+	check_magic(l, LIST_MAGIC);
+	if (l->next && l->next < l->n)
+		return l->entries[l->next - 1].place;
+	return view_make(l->from, l->from_len ? l->from_len - 1 : 0);
 }
 
 /* ---- One entry ---- */

@@ -99,6 +99,8 @@ def test_ls_normalises(larder, origin, ready):
     (["purge", "--host", "x", "--prefix", "http://x/"], 2, "needs URLs"),
     (["purge", "--prefix", "x"], 2, "is not the beginning of a URL"),
     (["purge", "--host", "http://x/"], 2, "is not a host"),
+    (["purge", "--host", "*.10.0.0.1"], 2, "is not a host"),
+    (["purge", "--host", "*.x.example:80"], 2, "is not a host"),
     (["trim", "x"], 2, "unexpected argument"),
 ])
 def test_errors(larder, origin, ready, args, status, sentence):
@@ -166,6 +168,18 @@ def test_reverse(larder, origin, ready):
     assert f"via          {origin.authority}\n" in ctl("show", "http://site.example/r").stdout
     assert ctl("cat", "http://site.example/r", binary=True).stdout == SMALL
     assert ctl.objects("purge", "--host", "site.example")[0]["urls"] == 1
+
+
+def test_reverse_origin_host(larder, origin):
+    """A listener whose origin has one name: found by the name that clients use, too."""
+    d = larder(conf='listen "127.0.0.1:{port}" {\n\tkind = reverse\n\torigin = "%s"\n\torigin_host = inner.example\n}\n'
+               % origin.url(""))
+    origin.on("/r", lambda req, conn: answer(b"text", fields=FRESH))
+    assert d.get("/r", host="outer.example").status == 200
+    d.settle()
+    for name in ("inner.example", "outer.example"):
+        r = d.ctl("-c", str(d.conf), "cat", f"http://{name}/r", store=True)
+        assert (r.returncode, r.stdout) == (0, "text"), r.stderr
 
 
 def test_du(larder, origin, ready):
@@ -274,6 +288,15 @@ def test_verify_finds(larder, origin, ready):
     if not ctl.running:
         assert ctl("verify", "--deep", "--repair").returncode == 1
         assert ctl("verify", "--deep").returncode == 0
+
+
+def test_purge_passes_what_is_out_of_range(larder, origin):
+    """A prefix of https among many of http under the same host: nothing is purged, nothing is missed."""
+    d = larder()
+    fill(d, origin, [f"/n/{i}" for i in range(600)])
+    port = origin.authority.rpartition(":")[2]
+    assert d.ctl("purge", "--prefix", f"https://127.0.0.1:{port}/").stdout == "purged 0 URLs, 0 responses\n"
+    assert d.ctl("purge", "--prefix", f"http://127.0.0.1:{port}/n/").stdout == "purged 600 URLs, 600 responses\n"
 
 
 def test_fetches_while_purging(larder, origin):

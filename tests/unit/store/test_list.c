@@ -140,6 +140,7 @@ START_TEST(places)
 			struct store_key key = {.text = e.record.key, .hash = e.hash};
 
 			n++;
+			ck_assert(view_eq(store_list_place(l), e.place));
 			r.after = view_make(memcpy(place, e.place.ptr, e.place.len), e.place.len);
 			ck_assert_int_eq(store_remove(f.s, &key, fix_done, &f), 0);
 			f.pending++;
@@ -303,12 +304,27 @@ START_TEST(bulk)
 }
 END_TEST
 
-/* Trimming gives back what removals left, by a tool and in the daemon. */
-static void trimmed(void *arg, int err)
+/* A stretch without entries is told, and where it ended. */
+START_TEST(steps)
 {
-	fix_done(arg, err);
-}
+	struct store_range r = {.url = V("https://many.example/")};
+	struct store_entry e;
+	struct store_list *l;
+	int ret;
 
+	fix_start(&f, 64u << 20);
+	fill(300, 10);
+	l = store_list_new(f.s, &r, STORE_LIST_KEYS);
+	while ((ret = store_list_step(l, &e)) == LARDER_EAGAIN)
+		ck_assert_uint_gt(store_list_place(l).len, 0);
+	ck_assert_int_eq(ret, 0);
+	ck_assert(view_starts(store_list_place(l), V("example.many/")));
+	store_list_free(l);
+	fix_stop(&f);
+}
+END_TEST
+
+/* Trimming gives back what removals left, by a tool and in the daemon. */
 START_TEST(trim)
 {
 	static struct hash128 keys[1000];
@@ -343,8 +359,8 @@ START_TEST(trim)
 		fix_open_store(&f);
 	} else {
 		do {
-			ck_assert_int_eq(store_trim(f.s, trimmed, &f), 0);
-			ck_assert_int_eq(store_trim(f.s, trimmed, &f), LARDER_EBUSY);
+			ck_assert_int_eq(store_trim(f.s, fix_done, &f), 0);
+			ck_assert_int_eq(store_trim(f.s, fix_done, &f), LARDER_EBUSY);
 			f.pending++;
 			ret = fix_wait(&f);
 		} while (ret == STORE_TRIM_MORE);
@@ -361,7 +377,7 @@ END_TEST
 START_TEST(trim_at_close)
 {
 	fix_start(&f, 64u << 20);
-	ck_assert_int_eq(store_trim(f.s, trimmed, &f), 0);
+	ck_assert_int_eq(store_trim(f.s, fix_done, &f), 0);
 	f.pending++;
 	fix_close_store(&f);
 	ck_assert_uint_eq(f.pending, 0);
@@ -378,5 +394,6 @@ UNIT_MAIN("store/list",
           tcase_add_test(tc, long_urls);
           tcase_add_loop_test(tc, bodies, 0, 5);
           tcase_add_test(tc, bulk);
+          tcase_add_test(tc, steps);
           tcase_add_loop_test(tc, trim, 0, 2);
           tcase_add_test(tc, trim_at_close);)
