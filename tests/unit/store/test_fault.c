@@ -31,6 +31,14 @@ ssize_t pwrite(int fd, const void *p, size_t n, off_t at)
 	return fails() ? -1 : syscall(SYS_pwrite64, fd, p, n, at);
 }
 
+/* LMDB calls it by the name that has no 64. */
+ssize_t plain_pwrite(int fd, const void *p, size_t n, off_t at) __asm__("pwrite");
+
+ssize_t plain_pwrite(int fd, const void *p, size_t n, off_t at)
+{
+	return pwrite(fd, p, n, at);
+}
+
 ssize_t writev(int fd, const struct iovec *v, int n)
 {
 	return fails() ? -1 : syscall(SYS_writev, fd, v, n);
