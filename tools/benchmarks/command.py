@@ -227,8 +227,8 @@ class Runner:
         try:
             action(self.member(name, work))
             done.append(name)
-        except (Failure, OSError) as e:
-            self.void(work, name, e)
+        except Exception as e:  # whatever it is, the other figures are worth keeping
+            self.void(work, name, e if isinstance(e, (Failure, OSError)) else repr(e))
             if name in self.fleet and (not self.fleet[name].process or self.fleet[name].process.poll() is not None):
                 self.fleet.pop(name).remove()
 

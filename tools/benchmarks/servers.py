@@ -199,7 +199,7 @@ class Varnish(Server):
                 "-a", f"127.0.0.1:{self.port}", "-s", self.storage(), "-t", "86400",
                 "-p", "thread_pools=1", "-p", "thread_pool_min=200", "-p", "thread_pool_max=2000",
                 "-p", "timeout_idle=300", "-p", "vsl_mask=-VCL_trace", "-p", "listen_depth=4096",
-                "-p", "default_grace=10"]
+                "-p", "default_grace=10", "-p", "nuke_limit=100000"]
 
 
 class VarnishFile(Varnish):

@@ -1,5 +1,6 @@
 """What is measured. Each work fills servers, measures a turn at a time, and checks that answers were what it is about."""
 
+import http.client
 import os
 import time
 from dataclasses import dataclass, field
@@ -274,23 +275,24 @@ class Restart(Objects):
         if not number:
             server.flush()
         server.stop()
-        begun, tries = time.monotonic(), 0
+        before, tries, begun = bench.fetched(), 0, time.monotonic()
         server.launch()
         while True:
             if time.monotonic() - begun > 120 or server.process.poll() is not None:
                 raise Failure(f"no hit after a restart: {server.last_words()}")
-            before = bench.fetched()
             try:
                 status, body = serves(server, f"o/{(number * 7919 + tries * 104729) % bench.options.objects}", self.size)
-            except OSError:
+            except (OSError, http.client.HTTPException):
                 time.sleep(0.0005)
                 continue
             took = time.monotonic() - begun
             tries += 1
             if tries > TRIES:
                 raise Failure("does not find its store again")
-            if status == 200 and len(body) == self.size and bench.fetched() == before:
+            now = bench.fetched()
+            if status == 200 and len(body) == self.size and now == before:
                 return {self.name: Figure(took * 1e3, "ms", True, detail={"tries": tries})}
+            before = now
 
 
 class Sweep(Work):
