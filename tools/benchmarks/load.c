@@ -62,14 +62,15 @@ static unsigned assign(uint64_t start)
 	return busy;
 }
 
-static void wait_events(uint64_t start, uint64_t end)
+static void wait_events(uint64_t start, uint64_t end, bool any_idle)
 {
 	struct epoll_event events[EVENTS_MAX];
 	uint64_t now = load_now(), until = end, due;
 	bool all_begun = load_plan.requests && begun >= load_plan.requests;
 	if (load_plan.rate > 0 && !all_begun) {
 		due = start + (uint64_t)((double)begun / load_plan.rate * 1e9);
-		if (due > now && due < until)
+		/* What fell due since connections were given work must not wait for an event. */
+		if (due < until && (due > now || any_idle))
 			until = due;
 	}
 	uint64_t wait = until > now ? until - now : 0;
@@ -96,7 +97,7 @@ static double run(void)
 	uint64_t start = load_now(), last_done = 0, last_bytes = 0, moved = start;
 	uint64_t end =
 	        load_plan.seconds > 0 ? start + (uint64_t)(load_plan.seconds * 1e9) : UINT64_MAX;
-	assign(start);
+	unsigned busy = assign(start);
 	for (;;) {
 		uint64_t now = load_now();
 		struct load_result *r = &load_result;
@@ -111,9 +112,10 @@ static double run(void)
 		}
 		last_done = r->done;
 		last_bytes = r->bytes;
-		wait_events(start, end < now + 1000000000u ? end : now + 1000000000u);
+		wait_events(start, end < now + 1000000000u ? end : now + 1000000000u,
+		            busy < load_plan.connections);
 		if (load_plan.rate > 0)
-			assign(start);
+			busy = assign(start);
 	}
 	return (double)(load_now() - start) / 1e9;
 }
