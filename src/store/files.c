@@ -129,12 +129,14 @@ int files_get(struct store *s, const uint8_t *digest, uint64_t length, struct st
 	file->fd = fd;
 	file->length = length;
 	memcpy(file->digest, digest, RECORD_DIGEST);
-	if (f->n < f->max || shrink(f)) {
-		LIST_INSERT_HEAD(chain(f, digest), file, chain);
-		TAILQ_INSERT_TAIL(&f->lru, file, lru);
-		file->cached = true;
-		f->n++;
-	}
+	/* One too many while all are being read stays in the table as long as it is read: what it
+	 * keeps on disk once it is removed has to be counted. */
+	if (f->n >= f->max)
+		shrink(f);
+	LIST_INSERT_HEAD(chain(f, digest), file, chain);
+	TAILQ_INSERT_TAIL(&f->lru, file, lru);
+	file->cached = true;
+	f->n++;
 	*out = file;
 	return 0;
 }
@@ -144,6 +146,7 @@ void files_purge(struct store *s)
 	struct files *f = &s->files;
 	uint64_t unlinks = pool_get(&s->pool->unlinks), held = 0;
 	struct store_file *file, *next;
+	struct store_spool *sp;
 	struct stat st;
 
 	if (unlinks == f->unlinks && !s->slot->held)
@@ -158,6 +161,10 @@ void files_purge(struct store *s)
 			uncache(f, file);
 			file_close(file);
 		}
+	}
+	LIST_FOREACH (sp, &s->linked, linked) {
+		if (fstat(sp->fd, &st) == 0 && st.st_nlink == 0)
+			held += (uint64_t)st.st_blocks * 512;
 	}
 	pool_set(&s->slot->held, held);
 }
@@ -174,6 +181,11 @@ void store_file_unref(struct store *s, struct store_file *f)
 		return;
 	check_magic(f, FILE_MAGIC);
 	check(f->refs > 0);
-	if (--f->refs == 0 && !f->cached)
-		file_close(f);
+	if (--f->refs)
+		return;
+	if (f->cached && s->files.n <= s->files.max)
+		return;
+	if (f->cached)
+		uncache(&s->files, f);
+	file_close(f);
 }

@@ -77,6 +77,14 @@ static void unwant(struct store_spool *sp, uint64_t bytes)
 		pool_sub(&sp->store->slot->wanted, bytes);
 }
 
+void spool_linked(struct store_spool *sp)
+{
+	check_magic(sp, SPOOL_MAGIC);
+	if (!sp->is_linked)
+		LIST_INSERT_HEAD(&sp->store->linked, sp, linked);
+	sp->is_linked = true;
+}
+
 static void drop_memory(struct store_spool *sp)
 {
 	sp->store->over -= sp->over;
@@ -94,6 +102,8 @@ void store_spool_unref(struct store_spool *sp)
 	check(sp->refs > 0);
 	if (--sp->refs)
 		return;
+	if (sp->is_linked)
+		LIST_REMOVE(sp, linked);
 	if (sp->fd >= 0)
 		close(sp->fd);
 	if (sp->name[0])

@@ -89,10 +89,14 @@ struct store_spool {
 	int err;
 	bool sealed;
 	bool whole; /* the file has all of it: the writer's to know */
+	bool is_linked;
+	LIST_ENTRY(store_spool) linked; /* of those that became blobs and still have readers */
 	char name[40]; /* in spool/, where unnamed files are not to be had */
 };
 /* No more appends; a file's digest is known from here on. */
 int spool_seal(struct store_spool *sp);
+/* The file is a blob now: should that be removed, what readers of the spool keep of it counts. */
+void spool_linked(struct store_spool *sp);
 /* For the writer, once sealed: brings into the file what waits in memory. LARDER_ENOSPC: not yet. */
 int spool_complete(struct store_spool *sp);
 /* Gives back the reservation: the bytes are accounted for elsewhere. Any thread. */
@@ -175,6 +179,7 @@ struct store {
 	int lock_fd; /* the home's, or a tool's own; -1: none */
 	bool tool, readonly, named_temps, sync_files;
 	uint64_t cleared_ms; /* spool/, of the files of dead processes */
+	LIST_HEAD(, store_spool) linked;
 	uint64_t over;       /* bytes of spools in memory that wait for room on disk */
 	struct MDB_txn *txns[STORE_TXNS];
 	unsigned ntxns, hits; /* pooled; held by hits */

@@ -26,6 +26,8 @@ static void call_done(struct op_list *list)
 
 	while ((op = TAILQ_FIRST(list))) {
 		TAILQ_REMOVE(list, op, link);
+		if (op->linked && !op->err)
+			spool_linked(op->spool);
 		if (op->done)
 			op->done(op->arg, op->err);
 		op_free(op);

@@ -324,6 +324,62 @@ START_TEST(limits_of_spool_and_queue)
 }
 END_TEST
 
+/* Bytes on disk that no name leads to any more. */
+static uint64_t nameless(struct fix *f)
+{
+	struct store_usage u;
+
+	store_maintain(f->s, clock_mono_ms());
+	ck_assert_int_eq(store_usage(f->s, &u), 0);
+	return u.allocated - u.index_bytes - u.blob_bytes;
+}
+
+START_TEST(removed_bodies_count_while_they_are_read)
+{
+	struct item it = {.key = "GET http://example.com/r", .body = fix_bytes(bytes, 200000, 5)};
+	struct store_spool *sp;
+	struct store_file *file;
+	struct store_record r;
+	struct store_hit hit;
+	struct store_key key;
+	struct fix f;
+
+	fix_init(&f, 64u << 20);
+	/* No place in the table of open files: it counts all the same. */
+	f.options.open_files = 0;
+	fix_open_home(&f);
+	fix_open_store(&f);
+	for (int i = 0; i < 2; i++) {
+		sp = store_spool_new(f.s, it.body.len);
+		fix_record(&it, &r);
+		store_key_init(f.s, view_of(it.key), &key);
+		ck_assert_int_eq(store_spool_append(sp, it.body), 0);
+		ck_assert_int_eq(store_commit(f.s, &key, &r, sp, fix_done, &f), 0);
+		f.pending++;
+		ck_assert_int_eq(fix_wait(&f), 0);
+		ck_assert_int_eq(fix_find(&f, it.key, NULL, &hit), STORE_FOUND);
+		file = store_hit_take_file(&hit);
+		store_hit_done(f.s, &hit);
+		/* Once with a reader of the spool, once with one of the file. */
+		if (i) {
+			store_spool_unref(sp);
+			sp = NULL;
+		} else {
+			store_file_unref(f.s, file);
+			file = NULL;
+		}
+		ck_assert_uint_eq(nameless(&f), 0);
+		ck_assert_int_eq(fix_remove(&f, it.key), 0);
+		wait_blobs(&f, 0);
+		ck_assert_uint_ge(nameless(&f), it.body.len);
+		store_spool_unref(sp);
+		store_file_unref(f.s, file);
+		ck_assert_uint_eq(nameless(&f), 0);
+	}
+	fix_stop(&f);
+}
+END_TEST
+
 START_TEST(close_answers_everything)
 {
 	struct item it = {.key = "GET http://example.com/c", .body = V("body")};
@@ -350,4 +406,5 @@ UNIT_MAIN("store/store", tcase_add_loop_test(tc, put_and_find, 0, ARRAY_LEN(size
           tcase_add_loop_test(tc, durability_modes, 0, 3);
           tcase_add_test(tc, spool_is_readable_while_it_grows);
           tcase_add_test(tc, limits_of_spool_and_queue);
+          tcase_add_test(tc, removed_bodies_count_while_they_are_read);
           tcase_add_test(tc, close_answers_everything);)
