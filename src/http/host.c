@@ -1,7 +1,5 @@
 #include "uri-private.h"
 
-#include <stdio.h>
-
 #include "base/addr.h"
 #include "base/num.h"
 #include "http-private.h"
@@ -58,6 +56,19 @@ static bool all_numeric(struct view host)
 	return true;
 }
 
+/* On the way of every request for such a host: no printf. */
+static int write_ipv4(uint32_t ip, char dst[256])
+{
+	size_t len = 0;
+
+	for (int shift = 24; shift >= 0; shift -= 8) {
+		len += num_format_u64(ip >> shift & 255, dst + len);
+		if (shift)
+			dst[len++] = '.';
+	}
+	return (int)len;
+}
+
 /* One to four numbers, the last of which fills the remaining bytes: as inet_aton(3) reads
  * them, and so as a resolver would. */
 static int normalise_ipv4(struct view host, char dst[256])
@@ -74,8 +85,7 @@ static int normalise_ipv4(struct view host, char dst[256])
 			if (n > UINT32_MAX >> (8 * part))
 				return LARDER_EINVAL;
 			ip |= (uint32_t)n;
-			return snprintf(dst, 256, "%u.%u.%u.%u", ip >> 24, ip >> 16 & 255,
-			                ip >> 8 & 255, ip & 255);
+			return write_ipv4(ip, dst);
 		}
 		if (n > 255)
 			return LARDER_EINVAL;
