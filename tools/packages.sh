@@ -5,7 +5,7 @@ zlib1g-dev libxxhash-dev libpcre2-dev libconfuse-dev libsystemd-dev"
 
 # program:package, or package alone
 PACKAGES_TEST="check clang mandoc python3-pytest python3-pytest-xdist openssl:openssl nginx:nginx-light curl:curl wget:wget
-ip:iproute2 git:git ccache:ccache apt-ftparchive:apt-utils dpkg-deb:dpkg npm:npm chromium:chromium ca-certificates"
+ip:iproute2 wrk:wrk git:git ccache:ccache apt-ftparchive:apt-utils dpkg-deb:dpkg npm:npm chromium:chromium ca-certificates"
 
 packages_missing() {
 	for entry; do
