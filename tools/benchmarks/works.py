@@ -183,7 +183,7 @@ class Miss(Work):
         verify(again, "the same again")
         kept = 1 - lost / again["requests"]
         if kept < STORED:
-            raise Failure(f"only {kept:.0%} were stored")
+            raise Failure(f"only {kept:.0%} were stored, at {done / result['seconds']:,.0f}/s")
         result["stored"] = kept
         return {self.name: Figure(done / result["seconds"], cpu=result["cpu"] / done * 1e6, detail=result)}
 
