@@ -126,9 +126,12 @@ class Report:
                  ", ".join(f"{name} {version}" for name, version in self.versions.items() if version), "",
                  self.figure_table("value", "medians (-: can't or void)"), "", self.ratio_table(), "",
                  self.figure_table("cpu", "processor time of the server for one request (robust where others use the machine)")]
-        if any(self.voids.values()):
-            parts += ["", "void:"] + sorted({f"  {row} {name}: {why}" for row, by in self.voids.items()
-                                             for name, why in by.items()})
+        void = []
+        for work in self.works:
+            # A work's rows are void together.
+            void += [f"  {work.name} {name}: {why}" for name, why in self.voids.get(work.rows_of()[0], {}).items()]
+        if void:
+            parts += ["", "void:", *void]
         return "\n".join(parts)
 
     def json(self):
