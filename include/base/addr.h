@@ -51,6 +51,11 @@ unsigned addr_classify(const struct addr *a);
 /* Same IP (v4-mapped equals v4); the port does not count. */
 bool addr_same_ip(const struct addr *a, const struct addr *b);
 
+/* Is it "localhost" or a name below it, which resolvers are not to be asked for (RFC 6761 §6.3)? */
+bool addr_is_localhost(struct view name);
+/* Its addresses: 127.0.0.1 and ::1. */
+void addr_localhost(uint16_t port, struct addr out[2]);
+
 struct addr_prefix {
 	uint8_t ip[16]; /* IPv4 as v4-mapped */
 	uint8_t bits;   /* of the 128 */

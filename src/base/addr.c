@@ -170,6 +170,25 @@ bool addr_same_ip(const struct addr *a, const struct addr *b)
 	return memcmp(x, y, 16) == 0;
 }
 
+bool addr_is_localhost(struct view name)
+{
+	static const struct view top = V("localhost");
+	struct view end;
+
+	if (view_ends(name, V(".")))
+		name.len--;
+	if (name.len < top.len)
+		return false;
+	end = view_from(name, name.len - top.len);
+	return view_ieq(end, top) && (name.len == top.len || end.ptr[-1] == '.');
+}
+
+void addr_localhost(uint16_t port, struct addr out[2])
+{
+	check(addr_parse_ip(V("127.0.0.1"), port, &out[0]) == 0);
+	check(addr_parse_ip(V("::1"), port, &out[1]) == 0);
+}
+
 int addr_prefix_parse(struct view text, struct addr_prefix *out)
 {
 	struct view bits_text, ip_text = view_cut(text, '/', &bits_text);

@@ -119,7 +119,7 @@ static int resolve(struct main_listener *l, const struct conf_listener *cl, stru
 {
 	static const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
 	struct addrinfo *found = NULL;
-	struct addr a;
+	struct addr a, two[2];
 	char *name;
 	int err = 0, gai;
 
@@ -127,6 +127,12 @@ static int resolve(struct main_listener *l, const struct conf_listener *cl, stru
 	if (!name)
 		return LARDER_ENOMEM;
 	gai = getaddrinfo(name, NULL, &hints, &found);
+	if (gai && addr_is_localhost(host)) {
+		/* Hosts without a hosts file. ::1 may be missing there as well: who wants it can name it. */
+		addr_localhost(port, two);
+		err = add_addr(l, &two[0]);
+		goto out;
+	}
 	if (gai) {
 		err = main_why(why, LARDER_ERESOLVE, "%s: cannot resolve \"%s\": %s", cl->where, name,
 		               gai_strerror(gai));

@@ -86,6 +86,12 @@ static void resolve(void *arg)
 	struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM}, *list = NULL;
 	struct lookup *k = arg;
 
+	if (addr_is_localhost(view_of(k->host))) {
+		addr_localhost(0, k->addrs);
+		k->naddrs = 2;
+		k->err = 0;
+		return;
+	}
 	if (getaddrinfo(k->host, NULL, &hints, &list)) {
 		k->err = LARDER_ERESOLVE;
 		return;

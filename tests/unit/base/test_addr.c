@@ -298,7 +298,31 @@ START_TEST(from_sa)
 }
 END_TEST
 
-UNIT_MAIN("base/addr", tcase_add_loop_test(tc, parse_ip, 0, ARRAY_LEN(ip_rows));
+/* RFC 6761 §6.3 */
+static const struct {
+	const char *name;
+	bool is;
+} localhost_rows[] = {
+	{"localhost", true},   {"LocalHost", true},	   {"localhost.", true}, {"a.localhost", true},
+	{"a.b.localhost.", true}, {"notlocalhost", false}, {"localhost.example", false},
+	{"", false},	       {".", false},		   {"local", false},
+};
+
+START_TEST(localhost)
+{
+	struct addr two[2];
+
+	ck_assert(addr_is_localhost(view_of(localhost_rows[_i].name)) == localhost_rows[_i].is);
+	addr_localhost(80, two);
+	for (int i = 0; i < 2; i++) {
+		ck_assert_uint_eq(addr_classify(&two[i]), ADDR_LOOPBACK);
+		ck_assert_uint_eq(addr_port(&two[i]), 80);
+	}
+}
+END_TEST
+
+UNIT_MAIN("base/addr", tcase_add_loop_test(tc, localhost, 0, ARRAY_LEN(localhost_rows));
+	   tcase_add_loop_test(tc, parse_ip, 0, ARRAY_LEN(ip_rows));
 	  tcase_add_test(tc, parse_ip_nul);
 	  tcase_add_loop_test(tc, parse_with_port, 0, ARRAY_LEN(port_rows));
 	  tcase_add_loop_test(tc, classify, 0, ARRAY_LEN(class_rows));

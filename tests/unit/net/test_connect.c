@@ -121,6 +121,9 @@ START_TEST(names_and_addresses_connect)
 	ck_assert_int_eq(try("both.test", port, 20000), 0);
 	ck_assert_int_eq(result.addr.sa.sa_family, AF_INET);
 	ck_assert_int_eq(lookups, 1);
+	/* RFC 6761 §6.3: no resolver is asked for it. */
+	ck_assert_int_eq(try("localhost", port, 20000), 0);
+	ck_assert_int_eq(lookups, 1);
 	close(fd);
 }
 END_TEST
@@ -269,7 +272,7 @@ START_TEST(more_names_than_threads_take_turns)
 	uint16_t port = listener("127.0.0.1", 0, &fd);
 
 	for (int i = 0; i < 40; i++)
-		ck_assert_ptr_nonnull(net_connect_new(loop, V("localhost"), port, 20000, NULL,
+		ck_assert_ptr_nonnull(net_connect_new(loop, V("both.test"), port, 20000, NULL,
 		                                      close_it, &connected));
 	net_loop_run(loop);
 	ck_assert_int_eq(connected, 40);
