@@ -61,6 +61,7 @@ struct exchange_env {
 	LIST_HEAD(, tunnel) tunnels;
 	struct unshareable *unshareable;
 	unsigned nfills, ntunnels;
+	unsigned ntransfers;              /* fills whose origin has not ended */
 	struct http_field *fields;        /* scratch for heads parsed again */
 	struct buf scratch;
 };
@@ -275,6 +276,8 @@ void fill_background(struct exchange *x, const struct store_hit *validate);
 void fill_attach(struct fill *f, struct exchange *x);
 /* The exchange leaves: the fill goes on or stops, as the options say. */
 void fill_detach(struct exchange *x);
+/* The origin's part is over: done, cancelled or handed to a tunnel. */
+void fill_transfer_ended(struct fill *f);
 void fill_ref(struct fill *f);
 void fill_unref(struct fill *f);
 /* The environment ends before the store has called back. */

@@ -7,6 +7,13 @@ static struct fill_bucket *bucket(struct exchange_env *env, struct hash128 key)
 	return &env->fills[key.lo % FILL_BUCKETS];
 }
 
+void fill_transfer_ended(struct fill *f)
+{
+	check(f->transfer && f->env->ntransfers > 0);
+	f->transfer = NULL;
+	f->env->ntransfers--;
+}
+
 void fill_ref(struct fill *f)
 {
 	check_magic(f, FILL_MAGIC);
@@ -47,8 +54,7 @@ void fill_unref(struct fill *f)
 	if (--f->refs > 0)
 		return;
 	leave_env(f);
-	if (f->transfer)
-		origin_cancel(f->transfer);
+	check(!f->transfer); /* it holds a reference */
 	store_spool_unref(f->spool);
 	buf_fini(&f->key_text);
 	buf_fini(&f->selecting);
@@ -100,7 +106,7 @@ static void stop(struct fill *f)
 	if (!f->transfer)
 		return;
 	origin_cancel(f->transfer);
-	f->transfer = NULL;
+	fill_transfer_ended(f);
 	f->ended = true;
 	f->state = FILL_FAILED;
 	fill_unref(f);
@@ -243,6 +249,7 @@ static int start(struct fill *f, struct exchange *x, const struct store_hit *val
 	f->transfer = origin_start(f->env->origin, &req, &fill_handlers, f);
 	if (!f->transfer)
 		return LARDER_ENOMEM;
+	f->env->ntransfers++;
 	fill_ref(f);
 	return 0;
 }
@@ -274,7 +281,8 @@ struct step fill_begin(struct exchange *x, bool want_store, const struct store_h
 			fill_tell_one(f, x);
 		return STEP_WAIT;
 	}
-	if (x->env->nfills >= (uint64_t)x->env->options->fills_max)
+	/* Those that only wait to be written are the store's to bound. */
+	if (x->env->ntransfers >= (uint64_t)x->env->options->fills_max)
 		return reply_error(x, 503, NULL, "Too many fetches are running (option fills_max).");
 	f = fill_new(x, want_store);
 	if (!f)
@@ -297,7 +305,7 @@ void fill_background(struct exchange *x, const struct store_hit *validate)
 {
 	struct fill *f;
 
-	if (x->method != HTTP_METHOD_GET || x->env->nfills >= (uint64_t)x->env->options->fills_max ||
+	if (x->method != HTTP_METHOD_GET || x->env->ntransfers >= (uint64_t)x->env->options->fills_max ||
 	    find(x))
 		return;
 	f = fill_new(x, true);

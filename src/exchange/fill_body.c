@@ -178,7 +178,7 @@ static void on_switched(void *arg, const struct http_head *head, struct net_stre
 	struct fill *f = arg;
 	struct exchange *x = f->first;
 
-	f->transfer = NULL;
+	fill_transfer_ended(f);
 	f->ended = true;
 	f->state = FILL_COMPLETE;
 	if (x) {
@@ -245,7 +245,7 @@ static void on_done(void *arg, const struct origin_result *result)
 	struct fill *f = arg;
 
 	check_magic(f, FILL_MAGIC);
-	f->transfer = NULL;
+	fill_transfer_ended(f);
 	f->ended = true;
 	f->err = result->err;
 	f->proxy_error = result->proxy_error;
