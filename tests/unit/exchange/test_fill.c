@@ -317,6 +317,30 @@ START_TEST(ends_with_work_under_way)
 }
 END_TEST
 
+/* A slow store holds back what is fetched, not what may be fetched. */
+START_TEST(waiting_to_be_written_is_no_fetch)
+{
+	struct peer a = {0}, b = {0}, c = {0};
+
+	rig.options.fills_max = 1;
+	peer_get(&a, "");
+	far_answer(0, OK_HEAD FRESH "Content-Length: 4\r\n", "body");
+	peer_got(&a, 200, "body");
+	peer_ask(&b, &rig.forward, "GET http://a.example/other HTTP/1.1\r\nHost: a.example\r\n");
+	ck_assert_uint_eq(nfars, 2);
+	/* This one would be the second that runs. */
+	peer_ask(&c, &rig.forward, "GET http://a.example/third HTTP/1.1\r\nHost: a.example\r\n");
+	ck_assert_uint_eq(c.status, 503);
+	far_answer(1, OK_HEAD FRESH "Content-Length: 4\r\n", "more");
+	peer_got(&b, 200, "more");
+	peer_fini(&a);
+	peer_fini(&b);
+	peer_fini(&c);
+	store_settle();
+	ck_assert_uint_eq(fake_store.nrows, 2);
+}
+END_TEST
+
 UNIT_MAIN("exchange/fill", tcase_add_checked_fixture(tc, rig_open, rig_close);
           tcase_add_loop_test(tc, miss_then_hit, 0, 2); tcase_add_test(tc, many_share_one_fetch);
           tcase_add_loop_test(tc, joins, 0, 21); tcase_add_loop_test(tc, first_leaves, 0, 4);
@@ -324,4 +348,5 @@ UNIT_MAIN("exchange/fill", tcase_add_checked_fixture(tc, rig_open, rig_close);
           tcase_add_loop_test(tc, breaks_off, 0, 2); tcase_add_test(tc, fails_for_all);
           tcase_add_loop_test(tc, remembers_unshareable, 0, 2);
           tcase_add_test(tc, destinations_are_judged);
+          tcase_add_test(tc, waiting_to_be_written_is_no_fetch);
           tcase_add_loop_test(tc, ends_with_work_under_way, 0, 3);)
