@@ -22,7 +22,13 @@ struct store_range {
 	struct view after; /* only what stands behind this place; empty: from the start */
 };
 
-enum store_list_what { STORE_LIST_RESPONSES, STORE_LIST_KEYS };
+enum store_list_what {
+	STORE_LIST_RESPONSES,
+	STORE_LIST_KEYS,
+	/* What urls itself knows, without a look at the entries: of each key the sums of `responses`, `charge` and
+	 * `record.length`; as `url` the authority alone. For all of the store or hosts on any port. */
+	STORE_LIST_SUMS,
+};
 
 struct store_entry {
 	struct store_record record; /* of a key: only `key` */

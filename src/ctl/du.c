@@ -48,28 +48,20 @@ static struct host *host_of(struct du *d, struct view name)
 
 static void add(struct host *h, const struct store_entry *e)
 {
-	h->entries++;
+	h->entries += e->responses;
 	h->charge += e->charge;
 	h->bodies += e->record.length;
-}
-
-static struct view authority(struct view url)
-{
-	size_t colon = view_find(url, ':');
-
-	url = view_from(url, colon + 3 < url.len ? colon + 3 : 0);
-	return view_make(url.ptr, view_find(url, '/'));
 }
 
 static int walk(struct du *d, struct store *s)
 {
 	static const struct store_range all;
-	struct store_list *l = store_list_new(s, &all, STORE_LIST_RESPONSES);
+	struct store_list *l = store_list_new(s, &all, STORE_LIST_SUMS);
 	struct store_entry e;
 	int ret = l ? 0 : LARDER_ENOMEM;
 
 	while (l && (ret = store_list_next(l, &e)) == 1) {
-		struct host *h = host_of(d, authority(e.url));
+		struct host *h = host_of(d, e.url);
 
 		if (!h) {
 			ret = LARDER_ELIMIT;

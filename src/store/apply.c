@@ -31,15 +31,6 @@ static int clear_way(struct write *w, const struct op *op)
 	return row_drop_all(w, op->key, &n);
 }
 
-static int put_url(struct write *w, const struct op *op)
-{
-	char url[RECORD_URL_MAX];
-	size_t len = record_url_key(op->rec.key, op->key, url);
-	struct record_key k = record_key(op->key);
-
-	return db_put(w->s->db, w->txn, DB_URLS, view_make(url, len), row_key_view(&k));
-}
-
 static int drop_oldest(struct write *w, struct hash128 hash)
 {
 	struct record r;
@@ -90,9 +81,6 @@ static int list_variant(struct write *w, const struct op *op, struct hash128 has
 		m = (struct record){.h.kind = RECORD_MARKER, .h.id = w->st.next_id++};
 		m.key = op->rec.key;
 		m.vary = op->rec.vary;
-		ret = put_url(w, op);
-		if (ret)
-			return ret;
 	}
 	len = m.variants.len;
 	if (len)
@@ -124,10 +112,12 @@ static int write_row(struct write *w, struct hash128 hash, struct record *r)
 static int put_response(struct write *w, struct op *op, struct hash128 hash, uint64_t blob)
 {
 	struct record *r = &op->rec, old;
+	struct row_change by = {.length = (int64_t)r->h.length};
 	int ret = row_get(w, hash, &old), err = 0;
 
 	r->h.id = w->st.next_id++;
 	r->h.charge = charge_of(w, record_size(r), blob);
+	by.charge = (int64_t)r->h.charge;
 	if (ret == LARDER_ECORRUPT) {
 		ret = row_drop_damaged(w, hash);
 	}
@@ -137,15 +127,18 @@ static int put_response(struct write *w, struct op *op, struct hash128 hash, uin
 		struct record_head was = old.h;
 
 		r->h.birth = was.birth;
+		by.charge -= (int64_t)was.charge;
+		by.length -= (int64_t)was.length;
 		err = queue_recharge(w, &r->h, was.charge);
 		if (!err && was.blob)
 			err = blob_unref(w, was.digest);
 	} else {
 		w->st.records++;
+		by.responses = 1;
 		err = queue_add(w, hash, &r->h);
-		if (!err && !r->vary.len)
-			err = put_url(w, op);
 	}
+	if (!err)
+		err = row_count_url(w, r->key, op->key, &by);
 	return err ? err : write_row(w, hash, r);
 }
 
@@ -187,8 +180,9 @@ static int apply_update(struct write *w, struct op *op, bool *fatal)
 {
 	struct hash128 hash = target(w, op);
 	struct record old, *r = &op->rec;
-	struct write_cost cost = {.touch = {[DB_ENTRIES] = 1, [DB_QUEUES] = 1},
+	struct write_cost cost = {.touch = {[DB_ENTRIES] = 1, [DB_QUEUES] = 1, [DB_URLS] = 1},
 	                          .add = {[DB_ENTRIES] = 2}};
+	struct row_change by = {0};
 	int ret = row_get(w, hash, &old), err;
 	uint64_t was = old.h.charge, blob;
 
@@ -209,7 +203,10 @@ static int apply_update(struct write *w, struct op *op, bool *fatal)
 	old.h.etag_len = r->h.etag_len;
 	old.h.charge = charge_of(w, record_size(&old), blob);
 	*fatal = true;
+	by.charge = (int64_t)old.h.charge - (int64_t)was;
 	err = queue_recharge(w, &old.h, was);
+	if (!err)
+		err = row_count_url(w, old.key, op->key, &by);
 	return err ? err : row_rewrite(w, hash, &old);
 }
 

@@ -57,8 +57,9 @@ static int get(struct write *w, const uint8_t *digest, struct record_blob *b)
 	return 1;
 }
 
-static int put(struct write *w, const uint8_t *digest, const struct record_blob *b)
+static int put(struct write *w, const uint8_t *digest, struct record_blob *b)
 {
+	b->txn = db_txn_id(w->txn);
 	return db_put(w->s->db, w->txn, DB_BLOBS, view_make(digest, RECORD_DIGEST),
 	              view_make(b, sizeof(*b)));
 }
@@ -218,7 +219,7 @@ int blob_bury(struct write *w, unsigned max)
 		ret = db_seek(w->s->db, w->txn, DB_QUEUES, queue_key_view(&first), &key, &val);
 		if (ret == 0)
 			w->st.doomed = 0;
-		if (ret <= 0 || record_queue_seq(key) >= w->first_seq ||
+		if (ret <= 0 || record_queue_seq(key) >= w->bury_below ||
 		    !write_room(w, &cost, room_for_evictions(w->s->pool)))
 			break;
 		k = record_queue_key(RECORD_DOOMED, record_queue_seq(key));

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 
 #include "base/arena.h"
@@ -80,7 +81,7 @@ static int add_url(struct store_list *l, struct view url)
 /* "com.example.", "com.example/" and "com.example:". */
 static int add_host(struct store_list *l, const struct store_range *r)
 {
-	bool name = r->host.ptr[0] != '[' && r->host.ptr[r->host.len - 1] > '9';
+	bool name = record_host_is_name(r->host);
 	struct buf url;
 	int err = 0;
 
@@ -166,6 +167,7 @@ struct store_list *store_list_new(struct store *s, const struct store_range *ran
 	struct store_list *l = calloc(1, sizeof(*l));
 
 	check_magic(s, STORE_MAGIC);
+	check(what != STORE_LIST_SUMS || (!range->url.len && !range->port));
 	check(!range->url.len || (view_starts(range->url, V("http")) && range->url.len > 8));
 	if (!l)
 		return NULL;
@@ -326,13 +328,38 @@ static int add_key(struct store_list *l, const struct record *r, struct view pla
 	return 0;
 }
 
+static int add_sums(struct store_list *l, struct view place, struct view row)
+{
+	struct store_entry *e = &l->entries[l->n];
+	char authority[RECORD_URL_MAX];
+	struct record_url_row u;
+	size_t len = 0;
+
+	if (row.len != sizeof(u))
+		return 0;
+	memcpy(&u, row.ptr, sizeof(u));
+	record_url_authority(place, authority, &len);
+	*e = (struct store_entry){.place = place, .hash = record_hash(view_make(row.ptr, 16))};
+	e->responses = u.responses < UINT_MAX ? (unsigned)u.responses : UINT_MAX;
+	e->charge = u.charge;
+	e->record.length = u.length;
+	e->url = view_make(authority, len);
+	if (!keep(l, &e->place) || !keep(l, &e->url))
+		return LARDER_ENOMEM;
+	l->n++;
+	return 0;
+}
+
 static int add_row(struct store_list *l, struct view place, struct view row)
 {
-	struct hash128 hash = record_hash(row);
+	struct hash128 hash = record_hash(view_make(row.ptr, row.len < 16 ? 0 : 16));
 	struct view url;
 	struct record r;
-	int ret = get(l, hash, &r);
+	int ret;
 
+	if (l->what == STORE_LIST_SUMS)
+		return add_sums(l, place, row);
+	ret = get(l, hash, &r);
 	if (ret <= 0)
 		return ret;
 	view_cut(r.key, ' ', &url);

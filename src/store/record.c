@@ -196,18 +196,60 @@ static void text_add(struct text *t, struct view v)
 	t->len += v.len;
 }
 
-/* "www.example.com" → "com.example.www"; an IP address stays as it is. */
-static void text_add_host(struct text *t, struct view host)
+/* "www.example.com" → "com.example.www", and back. */
+static void text_add_reversed(struct text *t, struct view host)
 {
-	bool name = host.len && host.ptr[0] != '[' && (host.ptr[host.len - 1] > '9');
 	size_t dot;
 
-	while (name && (dot = view_rfind(host, '.')) < host.len) {
+	while ((dot = view_rfind(host, '.')) < host.len) {
 		text_add(t, view_from(host, dot + 1));
 		text_add(t, V("."));
 		host.len = dot;
 	}
 	text_add(t, host);
+}
+
+bool record_host_is_name(struct view host)
+{
+	if (host.len && host.ptr[0] == '[')
+		return false;
+	for (size_t i = 0; i < host.len; i++) {
+		if (host.ptr[i] != '.' && (host.ptr[i] < '0' || host.ptr[i] > '9'))
+			return true;
+	}
+	return false;
+}
+
+static void text_add_host(struct text *t, struct view host)
+{
+	if (record_host_is_name(host))
+		text_add_reversed(t, host);
+	else
+		text_add(t, host);
+}
+
+bool record_url_authority(struct view place, char out[RECORD_URL_MAX], size_t *len)
+{
+	struct text t = {out, 0, RECORD_URL_MAX};
+	struct view host, port;
+	size_t colon;
+
+	place.len -= place.len < 16 ? place.len : 16;
+	host = view_make(place.ptr, view_find(place, '/'));
+	if (host.len == place.len || !host.len)
+		return false;
+	colon = view_rfind(host, ':');
+	if (colon < host.len && view_rfind(host, ']') < host.len && view_rfind(host, ']') > colon)
+		colon = host.len;
+	port = view_from(host, colon);
+	host.len = colon;
+	if (record_host_is_name(host))
+		text_add_reversed(&t, host);
+	else
+		text_add(&t, host);
+	text_add(&t, port);
+	*len = t.len;
+	return true;
 }
 
 size_t record_url_key(struct view text, struct hash128 hash, char out[RECORD_URL_MAX])

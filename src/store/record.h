@@ -79,13 +79,23 @@ struct record_queue_row { /* of the small and the main queue; the doomed one hol
 
 /* The row of a key's text in the table urls: "com.example.www:8080/path GET http" and the hash, so
  * that a host with all under it, or a prefix of its paths, is one range. */
+/* Addresses are not read from their end. */
+bool record_host_is_name(struct view host);
 #define RECORD_URL_MAX 510 /* one less than a key may have: walks append a byte */
 size_t record_url_key(struct view text, struct hash128 hash, char out[RECORD_URL_MAX]);
+/* The host, with its port if the URL says one, of such a row's key. False: it has none. */
+bool record_url_authority(struct view place, char out[RECORD_URL_MAX], size_t *len);
+
+struct record_url_row { /* table urls: of all responses under the key */
+	unsigned char hash[16];
+	uint64_t responses, charge, length; /* how many; bytes accounted for; of bodies */
+};
 
 struct record_blob {   /* table blobs, under the digest */
 	uint64_t refs; /* 0: doomed */
 	uint64_t length;
 	uint64_t charge; /* bytes allocated */
+	uint64_t txn;    /* the transaction that changed it last */
 };
 
 struct record_state { /* table meta, "state": changed by every commit */
@@ -96,6 +106,7 @@ struct record_state { /* table meta, "state": changed by every commit */
 	uint64_t dirs; /* under blobs/ */
 	uint64_t small_bytes, main_bytes;
 	uint64_t small_rows, main_rows;
+	uint64_t last_seq; /* next_seq when the last transaction began */
 };
 
 #endif

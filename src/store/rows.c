@@ -36,6 +36,37 @@ static int del(struct write *w, struct hash128 hash)
 	return ret < 0 ? ret : 0;
 }
 
+static uint64_t plus(uint64_t n, int64_t by)
+{
+	return by < 0 && (uint64_t)-by > n ? 0 : n + (uint64_t)by;
+}
+
+int row_count_url(struct write *w, struct view text, struct hash128 primary,
+                  const struct row_change *by)
+{
+	char url[RECORD_URL_MAX];
+	struct view key = view_make(url, record_url_key(text, primary, url)), val;
+	struct record_key k = record_key(primary);
+	struct record_url_row row = {0};
+	int ret;
+
+	if (!by->responses && !by->charge && !by->length)
+		return 0;
+	ret = db_get(w->s->db, w->txn, DB_URLS, key, &val);
+	if (ret < 0)
+		return ret;
+	if (ret == 1 && val.len == sizeof(row))
+		memcpy(&row, val.ptr, sizeof(row));
+	memcpy(row.hash, k.bytes, sizeof(row.hash));
+	row.responses = plus(row.responses, by->responses);
+	row.charge = plus(row.charge, by->charge);
+	row.length = plus(row.length, by->length);
+	if (row.responses)
+		return db_put(w->s->db, w->txn, DB_URLS, key, view_make(&row, sizeof(row)));
+	ret = ret ? db_del(w->s->db, w->txn, DB_URLS, key) : 0;
+	return ret < 0 ? ret : 0;
+}
+
 static int del_url(struct write *w, struct view text, struct hash128 hash)
 {
 	char url[RECORD_URL_MAX];
@@ -91,11 +122,14 @@ int row_drop(struct write *w, struct hash128 hash, struct record *r,
              const struct record_queue_key *at)
 {
 	struct record_head h = r->h;
+	struct row_change gone = {-1, -(int64_t)h.charge, -(int64_t)h.length};
 	int err;
 
 	check(h.kind == RECORD_RESPONSE);
-	/* Rows of other keys change first: our views hold until ours does. */
-	err = r->vary.len ? unlist(w, r->key, hash) : del_url(w, r->key, hash);
+	/* The entries change last: our views hold until they do. */
+	err = row_count_url(w, r->key, hash_128(r->key, w->s->seed), &gone);
+	if (!err && r->vary.len)
+		err = unlist(w, r->key, hash);
 	return err ? err : take_out(w, hash, &h, at);
 }
 

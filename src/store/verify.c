@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/num.h"
+#include "store/list.h"
 #include "write.h"
 
 #define VERIFY_RENEW_MS    50
@@ -328,7 +329,7 @@ static int verify_url(struct verify *v, struct view key, struct view row)
 {
 	struct view entry;
 
-	if (get(v, DB_ENTRIES, row, &entry) != 1)
+	if (get(v, DB_ENTRIES, view_make(row.ptr, row.len < 16 ? 0 : 16), &entry) != 1)
 		report(v, "the table urls lists \"%.*s\", which is not there",
 		       (int)(key.len > 16 ? key.len - 16 : 0), key.ptr);
 	return 0;
@@ -419,8 +420,8 @@ static int repair(struct verify *v)
 
 	for (size_t i = 0; i < v->ndamaged && !err; i += 256)
 		err = repair_some(v, i, v->ndamaged - i < 256 ? v->ndamaged - i : 256);
-	/* The files of what was dropped go one transaction later. */
-	return err || !v->ndamaged ? err : repair_some(v, 0, 0);
+	/* The files of what was dropped. */
+	return err || !v->ndamaged ? err : (int)store_remove_some(v->s, NULL, 0);
 }
 
 int store_verify(struct store *s, bool deep, bool repair_it,
@@ -483,13 +484,6 @@ int64_t store_remove_now(struct store *s, const struct store_key *key)
 		write_abort(&w);
 	if (err || !n)
 		return err;
-	/* The files of what was dropped go one transaction later. */
-	err = write_begin(s, &w);
-	if (!err)
-		err = blob_bury(&w, 256);
-	if (!err)
-		err = write_commit(&w);
-	else
-		write_abort(&w);
+	err = (int)store_remove_some(s, NULL, 0);
 	return err ? err : (int64_t)n;
 }

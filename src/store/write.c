@@ -135,7 +135,9 @@ int write_begin(struct store *s, struct write *w)
 	if (!w->st.next_id)
 		w->st.next_id = w->st.next_seq = 1;
 	w->was = w->st;
-	w->first_seq = w->st.next_seq;
+	/* With lazily synced meta pages a power cut may bring back the state before the last one. */
+	w->bury_below = w->st.last_seq;
+	w->st.last_seq = w->was.last_seq = w->st.next_seq;
 	err = db_pages(s->db, w->txn, &w->pages);
 	if (!err)
 		err = undo_intents(w);
@@ -234,7 +236,8 @@ bool write_due(const struct write *w)
 {
 	const struct pool *p = w->s->pool;
 
-	return memcmp(&w->st, &w->was, sizeof(w->st)) != 0 ||
+	/* Doomed files go two commits later. */
+	return memcmp(&w->st, &w->was, sizeof(w->st)) != 0 || w->st.doomed ||
 	       (pool_allocated(p) > below_cap(p, 12) && !db_no_holes(w->s->db));
 }
 

@@ -22,7 +22,7 @@ struct write {
 	struct db_pages pages; /* at the beginning */
 	uint64_t base;         /* allocated to the index then */
 	struct write_cost cost;
-	uint64_t first_seq;
+	uint64_t bury_below; /* doomed before this: their files can go */
 	bool dirs[256]; /* of blobs/, to be synced */
 	bool dirs_made;
 };
@@ -54,6 +54,12 @@ int row_drop(struct write *w, struct hash128 hash, struct record *r,
              const struct record_queue_key *at);
 /* Takes out whatever is left of a row that can't be read. */
 int row_drop_damaged(struct write *w, struct hash128 hash);
+struct row_change {
+	int64_t responses, charge, length;
+};
+/* What its key's row in urls counts changes: made with the first response, removed with the last. */
+int row_count_url(struct write *w, struct view text, struct hash128 primary,
+                  const struct row_change *by);
 /* Drops the response or the marker with all its variants; *n: how many responses. */
 int row_drop_all(struct write *w, struct hash128 primary, uint64_t *n);
 

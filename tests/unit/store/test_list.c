@@ -156,6 +156,59 @@ START_TEST(places)
 }
 END_TEST
 
+static struct store_entry sums(void)
+{
+	struct store_range all = {.exact = false};
+	struct store_list *l = store_list_new(f.s, &all, STORE_LIST_SUMS);
+	struct store_entry e, sum = {.responses = 0};
+	int ret;
+
+	while ((ret = store_list_next(l, &e)) == 1) {
+		sum.responses += e.responses;
+		sum.charge += e.charge;
+		sum.record.length += e.record.length;
+	}
+	ck_assert_int_eq(ret, 0);
+	store_list_free(l);
+	return sum;
+}
+
+/* What urls says of its keys is what the entries say, whatever happens to them. */
+START_TEST(sums_hold)
+{
+	static const struct item changes[] = {
+		{.key = "GET http://a.example/", .body = {"longer root", 11}},
+		{.key = "GET http://a.example/dir/1", .head = "HTTP/1.1 200 OK\r\nX: y\r\n", .body = {"", 0}},
+		{.key = "GET http://www.a.example/v", .vary = "accept", .selecting = "accept:x\n", .body = {"xxx", 3}},
+		{.key = "GET http://www.a.example/v", .vary = "accept", .selecting = "accept:z\n", .body = {"z", 1}},
+		{.key = "GET http://www.a.example/v", .body = {"no more variants", 16}},
+		{.key = "GET http://xa.example/", .vary = "cookie", .selecting = "cookie:\n", .body = {"", 0}},
+	};
+	struct store_range r = {.exact = false};
+	size_t n = sizeof(changes) / sizeof(changes[0]);
+
+	start();
+	for (size_t i = 0; i <= n; i++) {
+		struct store_list *l = store_list_new(f.s, &r, STORE_LIST_RESPONSES);
+		struct store_entry e, got = sums(), sum = {.responses = 0};
+
+		while (store_list_next(l, &e) == 1) {
+			sum.responses++;
+			sum.charge += e.charge;
+			sum.record.length += e.record.length;
+		}
+		store_list_free(l);
+		ck_assert_uint_eq(got.responses, sum.responses);
+		ck_assert_uint_eq(got.charge, sum.charge);
+		ck_assert_uint_eq(got.record.length, sum.record.length);
+		ck_assert_int_eq(fix_verify(&f), 0);
+		if (i < n)
+			ck_assert_int_eq(i == 3 ? fix_remove(&f, STORED[1].key) : fix_put(&f, &changes[i]), 0);
+	}
+	fix_stop(&f);
+}
+END_TEST
+
 /* URLs longer than a place: told apart by their full text. */
 START_TEST(long_urls)
 {
@@ -390,7 +443,7 @@ END_TEST
 UNIT_MAIN("store/list",
           tcase_add_loop_test(tc, ranges, 0, sizeof(RANGES) / sizeof(RANGES[0]));
           tcase_add_test(tc, variants);
-          tcase_add_test(tc, places);
+          tcase_add_test(tc, places); tcase_add_test(tc, sums_hold);
           tcase_add_test(tc, long_urls);
           tcase_add_loop_test(tc, bodies, 0, 5);
           tcase_add_test(tc, bulk);

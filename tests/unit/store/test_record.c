@@ -13,6 +13,8 @@ static const struct url_row {
         {"GET http://[::1]:80/x", "[::1]:80/x GET http"},
         {"GET http://[::1]/x", "[::1]/x GET http"},
         {"GET http://a.b/x:y", "b.a/x:y GET http"},
+        {"GET http://node.rack1/x", "rack1.node/x GET http"},
+        {"GET http://10.rack/x", "rack.10/x GET http"},
         {"nothing of the kind", "nothing of the kind"},
         {"", ""},
 };
@@ -27,6 +29,17 @@ START_TEST(url_keys)
 	ck_assert_uint_eq(len, strlen(urls[_i].key) + 16);
 	ck_view_eq(view_make(out, len - 16), urls[_i].key);
 	ck_assert_mem_eq(out + len - 16, k.bytes, 16);
+	if (strstr(urls[_i].text, "://")) {
+		struct view authority = view_of(strstr(urls[_i].text, "://") + 3);
+		char back[RECORD_URL_MAX];
+		size_t n;
+
+		ck_assert(record_url_authority(view_make(out, len), back, &n));
+		authority.len = view_find(authority, '/');
+		ck_assert(view_eq(view_make(back, n), authority));
+	} else {
+		ck_assert(!record_url_authority(view_make(out, len), out, &len));
+	}
 }
 END_TEST
 
