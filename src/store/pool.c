@@ -13,6 +13,7 @@
 
 #define POOL_MAGIC      0x4c504f4cu
 #define POOL_GHOST_WAYS 4
+#define POOL_GHOST_OF   0xfffffffe00000000u /* the fingerprint's bits */
 #define POOL_MAP_MAX    (1ull << 40)
 #define POOL_MAP_MIN    (1ull << 30)
 
@@ -214,7 +215,8 @@ void pool_unuse(struct pool *p, struct hash128 hash, unsigned n)
 	}
 }
 
-/* A ghost is a fingerprint in the upper and its time of eviction in the lower half of a word. */
+/* A ghost is a word: a fingerprint, one bit for the queue, and the time of eviction in the lower
+ * half. */
 static uint64_t *ghost_set(struct pool *p, struct hash128 hash)
 {
 	uint64_t *ghosts = (uint64_t *)(void *)p->tables;
@@ -222,7 +224,7 @@ static uint64_t *ghost_set(struct pool *p, struct hash128 hash)
 	return ghosts + (hash.lo & p->ghost_mask & ~(uint64_t)(POOL_GHOST_WAYS - 1));
 }
 
-void pool_ghost_add(struct pool *p, struct hash128 hash)
+void pool_ghost_add(struct pool *p, struct hash128 hash, bool main)
 {
 	uint64_t *set = ghost_set(p, hash), *oldest = set;
 	uint32_t now = (uint32_t)__atomic_add_fetch(&p->ghost_clock, 1, __ATOMIC_RELAXED);
@@ -235,10 +237,10 @@ void pool_ghost_add(struct pool *p, struct hash128 hash)
 		if (now - (uint32_t)set[i] > now - (uint32_t)*oldest)
 			oldest = &set[i];
 	}
-	pool_set(oldest, (hash.hi & 0xffffffff00000000u) | now);
+	pool_set(oldest, (hash.hi & POOL_GHOST_OF) | (uint64_t)main << 32 | now);
 }
 
-bool pool_ghost_take(struct pool *p, struct hash128 hash)
+enum pool_ghost pool_ghost_take(struct pool *p, struct hash128 hash, uint64_t life)
 {
 	uint64_t *set = ghost_set(p, hash);
 	uint32_t now = (uint32_t)pool_get(&p->ghost_clock);
@@ -246,10 +248,12 @@ bool pool_ghost_take(struct pool *p, struct hash128 hash)
 	for (int i = 0; i < POOL_GHOST_WAYS; i++) {
 		uint64_t g = pool_get(&set[i]);
 
-		if (g && g >> 32 == hash.hi >> 32) {
+		if (g && !((g ^ hash.hi) & POOL_GHOST_OF)) {
 			pool_set(&set[i], 0);
-			return now - (uint32_t)g <= pool_get(&p->ghost_life);
+			if (now - (uint32_t)g > life)
+				break;
+			return g >> 32 & 1 ? POOL_GHOST_MAIN : POOL_GHOST_SMALL;
 		}
 	}
-	return false;
+	return POOL_GHOST_NONE;
 }

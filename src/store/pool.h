@@ -39,7 +39,8 @@ struct pool {
 	uint64_t doomed;  /* body files that a transaction has yet to unlink */
 	uint64_t pressed; /* room was asked for */
 	uint64_t unlinks; /* body files unlinked so far */
-	uint64_t ghost_clock, ghost_life;
+	uint64_t ghost_clock;
+	uint64_t small_goal; /* bytes of the small queue, see policy.c */
 	uint64_t sketch_mask, ghost_mask;
 	struct pool_slot slots[POOL_SLOTS];
 	/* Files that the running write transaction has linked: if it never commits, the next one
@@ -92,8 +93,10 @@ unsigned pool_uses(const struct pool *p, struct hash128 hash);
 /* Takes up to `n` uses away. */
 void pool_unuse(struct pool *p, struct hash128 hash, unsigned n);
 
-void pool_ghost_add(struct pool *p, struct hash128 hash);
-/* Was it evicted a short while ago? Forgets it. */
-bool pool_ghost_take(struct pool *p, struct hash128 hash);
+enum pool_ghost { POOL_GHOST_NONE, POOL_GHOST_SMALL, POOL_GHOST_MAIN };
+/* It was evicted, from the small or the main queue. */
+void pool_ghost_add(struct pool *p, struct hash128 hash, bool main);
+/* Was it evicted a short while ago, with no more than `life` others since? Forgets it. */
+enum pool_ghost pool_ghost_take(struct pool *p, struct hash128 hash, uint64_t life);
 
 #endif

@@ -1,9 +1,6 @@
-/*
- * S3-FIFO: new responses enter a small queue of a tenth of the bytes; at its end those that were
- * used go on to the main queue, the others leave and are remembered as ghosts. At the end of the
- * main queue, a use buys another round.
- */
+/* The queues as rows of the index; policy.c decides who goes where. */
 #include "base/clock.h"
+#include "policy.h"
 #include "write.h"
 
 #define EVICT_STEPS 4096 /* rows looked at in one transaction */
@@ -18,15 +15,26 @@ static uint64_t *rows_of(struct write *w, enum record_queue q)
 	return q == RECORD_SMALL ? &w->st.small_rows : &w->st.main_rows;
 }
 
-static int put_row(struct write *w, enum record_queue q, uint64_t seq, struct hash128 hash,
-                   uint64_t birth)
+static struct policy_load load_of(const struct write *w)
 {
-	struct record_queue_key k = record_queue_key(q, seq);
-	struct record_key h = record_key(hash);
-	struct record_queue_row row = {.birth = birth};
+	return (struct policy_load){
+	        .small_bytes = w->st.small_bytes,
+	        .main_bytes = w->st.main_bytes,
+	        .small_rows = w->st.small_rows,
+	        .main_rows = w->st.main_rows,
+	        .records = w->st.records,
+	};
+}
+
+static int put_row(struct write *w, const struct policy_item *it, uint64_t seq, uint64_t birth)
+{
+	struct record_queue_key k = record_queue_key(it->queue, seq);
+	struct record_key h = record_key(it->hash);
+	struct record_queue_row row = {.birth = birth & RECORD_BIRTH_MAX,
+	                               .rounds = it->rounds & 0xff};
 
 	memcpy(row.hash, h.bytes, sizeof(row.hash));
-	++*rows_of(w, q);
+	++*rows_of(w, it->queue);
 	return db_put(w->s->db, w->txn, DB_QUEUES, queue_key_view(&k),
 	              view_make(&row, sizeof(row)));
 }
@@ -44,12 +52,14 @@ static int del_row(struct write *w, enum record_queue q, uint64_t seq)
 
 int queue_add(struct write *w, struct hash128 hash, struct record_head *h)
 {
-	enum record_queue q = pool_ghost_take(w->s->pool, hash) ? RECORD_MAIN : RECORD_SMALL;
+	struct policy_item it = {.hash = hash, .charge = h->charge};
+	struct policy_load load = load_of(w);
 
+	load.small_bytes += h->charge;
+	policy_enter(w->s->pool, &load, &it);
 	h->birth = w->st.next_seq++;
-	*bytes_of(w, q) += h->charge;
-	pool_unuse(w->s->pool, hash, POOL_USE_MAX);
-	return put_row(w, q, h->birth, hash, h->birth);
+	*bytes_of(w, it.queue) += h->charge;
+	return put_row(w, &it, h->birth, h->birth);
 }
 
 int queue_remove(struct write *w, const struct record_head *h, const struct record_queue_key *at)
@@ -87,97 +97,92 @@ int queue_recharge(struct write *w, const struct record_head *h, uint64_t was)
 }
 
 struct step {
-	enum record_queue queue;
+	struct policy_item it; /* its charge is known once the entry was read */
 	struct record_queue_key at;
-	struct hash128 hash;
 	uint64_t birth;
 };
 
 /* The end of the queue whose turn it is. 1, 0: both are empty, or negative. */
 static int next_row(struct write *w, struct step *step)
 {
-	struct record_state *st = &w->st;
-	bool small = st->small_rows &&
-	             (!st->main_rows || st->small_bytes >= (st->small_bytes + st->main_bytes) / 10);
+	struct policy_load load = load_of(w);
+	enum record_queue q = policy_turn(w->s->pool, &load);
 
-	for (int tries = 0; tries < 2; tries++, small = !small) {
-		struct record_queue_key first;
-		struct record_queue_row row;
+	for (int tries = 0; tries < 2; tries++, q = q == RECORD_SMALL ? RECORD_MAIN : RECORD_SMALL) {
+		struct record_queue_key first = record_queue_key(q, 0);
+		struct record_queue_row row = {0};
 		struct view key, val;
 		int ret;
 
-		step->queue = small ? RECORD_SMALL : RECORD_MAIN;
-		first = record_queue_key(step->queue, 0);
 		ret = db_seek(w->s->db, w->txn, DB_QUEUES, queue_key_view(&first), &key, &val);
 		if (ret < 0)
 			return ret;
-		if (ret == 0 || key.len != sizeof(first.bytes) || key.ptr[0] != (char)step->queue) {
-			*rows_of(w, step->queue) = *bytes_of(w, step->queue) = 0;
+		if (ret == 0 || key.len != sizeof(first.bytes) || key.ptr[0] != (char)q) {
+			*rows_of(w, q) = *bytes_of(w, q) = 0;
 			continue;
 		}
-		row = (struct record_queue_row){0};
 		memcpy(&row, val.ptr, val.len < sizeof(row) ? val.len : sizeof(row));
 		memcpy(step->at.bytes, key.ptr, sizeof(step->at.bytes));
-		step->hash = record_hash(view_make(row.hash, sizeof(row.hash)));
+		step->it = (struct policy_item){
+		        .hash = record_hash(view_make(row.hash, sizeof(row.hash))),
+		        .queue = q,
+		        .rounds = row.rounds,
+		};
 		step->birth = row.birth;
 		return 1;
 	}
 	return 0;
 }
 
-/* A use earns a small response another stay; a large one has to show two for the room it takes. */
-static bool earns_stay(struct write *w, const struct step *step, const struct record_head *h)
+static int keep(struct write *w, const struct step *step, const struct policy_item *now,
+                const struct record_head *h)
 {
-	unsigned uses = pool_uses(w->s->pool, step->hash);
-	uint64_t mean = w->st.records ? (w->st.small_bytes + w->st.main_bytes) / w->st.records : 0;
-
-	/* Popular or not: what is stale for longer than keep_stale only takes room. */
-	if (!cache_worth_keeping(&h->meta, clock_wall_s()))
-		return false;
-	if (step->queue == RECORD_MAIN)
-		return uses > 0;
-	return uses > 1 || (uses == 1 && h->charge <= mean);
-}
-
-static int keep(struct write *w, const struct step *step, const struct record_head *h)
-{
-	int ret = del_row(w, step->queue, record_queue_seq(queue_key_view(&step->at)));
+	int ret = del_row(w, step->it.queue, record_queue_seq(queue_key_view(&step->at)));
 
 	if (ret < 0)
 		return ret;
-	pool_unuse(w->s->pool, step->hash, step->queue == RECORD_SMALL ? POOL_USE_MAX : 1);
-	count_down(bytes_of(w, step->queue), h->charge);
-	w->st.main_bytes += h->charge;
-	return put_row(w, RECORD_MAIN, w->st.next_seq++, step->hash, h->birth);
+	count_down(bytes_of(w, step->it.queue), h->charge);
+	*bytes_of(w, now->queue) += h->charge;
+	return put_row(w, now, w->st.next_seq++, h->birth);
 }
 
 static int evict(struct write *w, const struct step *step, struct record *r)
 {
 	stat_add_mt(&w->s->stats->evictions, 1);
 	stat_add_mt(&w->s->stats->evicted_bytes, r->h.length);
-	if (step->queue == RECORD_SMALL)
-		pool_ghost_add(w->s->pool, step->hash);
-	pool_unuse(w->s->pool, step->hash, POOL_USE_MAX);
-	return row_drop(w, step->hash, r, &step->at);
+	return row_drop(w, step->it.hash, r, &step->at);
+}
+
+static int judge(struct write *w, const struct step *step, struct record *r)
+{
+	struct policy_load load = load_of(w);
+	struct policy_item it = step->it;
+	/* Popular or not: what is stale for longer than keep_stale only takes room. */
+	bool dead = !cache_worth_keeping(&r->h.meta, clock_wall_s());
+
+	it.charge = r->h.charge;
+	if (policy_stays(w->s->pool, &load, &it, dead))
+		return keep(w, step, &it, &r->h);
+	return evict(w, step, r);
 }
 
 static int evict_step(struct write *w, const struct step *step)
 {
 	struct record r;
-	int ret = row_get(w, step->hash, &r);
+	int ret = row_get(w, step->it.hash, &r);
 
 	if (ret == LARDER_ECORRUPT) {
 		stat_add_mt(&w->s->stats->corrupt, 1);
-		ret = row_drop_damaged(w, step->hash);
+		ret = row_drop_damaged(w, step->it.hash);
 		if (ret)
 			return ret;
 	} else if (ret < 0) {
 		return ret;
 	} else if (ret == 1 && r.h.kind == RECORD_RESPONSE && r.h.birth == step->birth) {
-		return earns_stay(w, step, &r.h) ? keep(w, step, &r.h) : evict(w, step, &r);
+		return judge(w, step, &r);
 	}
 	/* Nothing stands there any more, or something younger. */
-	ret = del_row(w, step->queue, record_queue_seq(queue_key_view(&step->at)));
+	ret = del_row(w, step->it.queue, record_queue_seq(queue_key_view(&step->at)));
 	return ret < 0 ? ret : 0;
 }
 

@@ -24,7 +24,7 @@ struct record_head {
 	uint16_t reserved;
 	uint64_t sum; /* XXH3 of all of the row, with this field 0 */
 	uint64_t id;
-	uint64_t birth;  /* sequence number in the small queue; kept when replaced */
+	uint64_t birth;  /* sequence number when it entered; kept when replaced */
 	uint64_t length; /* of the body */
 	uint64_t charge; /* bytes it counts for in its queue */
 	uint32_t key_len, selecting_len, vary_len, head_len, inline_len;
@@ -72,9 +72,11 @@ struct record_queue_key {
 struct record_queue_key record_queue_key(enum record_queue q, uint64_t seq);
 uint64_t record_queue_seq(struct view key);
 
+#define RECORD_BIRTH_MAX ((UINT64_C(1) << 56) - 1)
 struct record_queue_row { /* of the small and the main queue; the doomed one holds a digest */
 	unsigned char hash[16];
-	uint64_t birth;
+	uint64_t birth : 56;
+	uint64_t rounds : 8; /* that it may go through the main queue unused, see policy.h */
 };
 
 /* The row of a key's text in the table urls: "com.example.www:8080/path GET http" and the hash, so

@@ -145,7 +145,6 @@ int write_begin(struct store *s, struct write *w)
 		goto out;
 	w->base = db_allocated(s->db);
 	pool_set(&s->pool->blobs, blob_bytes(&w->st));
-	pool_set(&s->pool->ghost_life, w->st.records);
 	w->cost.touch[DB_META] = 1;
 	write_room(w, &(struct write_cost){0}, UINT64_MAX);
 	return 0;
