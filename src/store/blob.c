@@ -198,7 +198,7 @@ static int bury_one(struct write *w, const uint8_t *digest)
 	count_down(&w->st.blobs, 1);
 	count_down(&w->st.blob_bytes, b.charge);
 	count_down(&w->st.doomed_bytes, b.charge);
-	pool_add(&w->s->pool->unlinks, 1);
+	pool_unlinked(w->s->pool, digest, b.charge);
 	stat_add_mt(&w->s->stats->blobs_removed, 1);
 	ret = db_del(w->s->db, w->txn, DB_BLOBS, view_make(digest, RECORD_DIGEST));
 	return ret < 0 ? ret : 0;
@@ -244,6 +244,6 @@ int blob_remove_orphan(struct write *w, const uint8_t *digest)
 		return ret < 0 && ret != LARDER_ECORRUPT ? ret : 0;
 	blob_path(digest, path);
 	if (unlinkat(w->s->blobs_fd, path, 0) == 0)
-		pool_add(&w->s->pool->unlinks, 1);
+		pool_unlinked(w->s->pool, digest, 0);
 	return 0;
 }

@@ -41,37 +41,40 @@ static void uncache(struct files *f, struct store_file *file)
 	f->n--;
 }
 
-static void file_close(struct store_file *file)
+static void file_close(struct store *s, struct store_file *file)
 {
 	check(!file->cached && !file->refs);
 	close(file->fd);
+	pool_closed(s->pool, s->slot, file->digest);
 	file->magic = 0;
 	free(file);
 }
 
 /* Makes place for one more: the least recently used that nobody reads goes. */
-static bool shrink(struct files *f)
+static bool shrink(struct store *s)
 {
+	struct files *f = &s->files;
 	struct store_file *file;
 
 	TAILQ_FOREACH (file, &f->lru, lru) {
 		if (!file->refs) {
 			uncache(f, file);
-			file_close(file);
+			file_close(s, file);
 			return true;
 		}
 	}
 	return false;
 }
 
-void files_fini(struct files *f)
+void files_fini(struct store *s)
 {
+	struct files *f = &s->files;
 	struct store_file *file, *next;
 
 	TAILQ_FOREACH_SAFE (file, &f->lru, lru, next) {
 		uncache(f, file);
 		if (!file->refs)
-			file_close(file);
+			file_close(s, file);
 	}
 	free(f->table);
 	f->table = NULL;
@@ -83,13 +86,15 @@ static int file_open(struct store *s, const uint8_t *digest, int *fd)
 	char path[BLOB_PATH_MAX];
 
 	blob_path(digest, path);
+	pool_opens(s->pool, s->slot, digest);
 	for (;;) {
 		*fd = openat(s->blobs_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 		if (*fd >= 0)
 			return 0;
-		if ((errno != EMFILE && errno != ENFILE) || !shrink(&s->files))
+		if ((errno != EMFILE && errno != ENFILE) || !shrink(s))
 			break;
 	}
+	pool_closed(s->pool, s->slot, digest);
 	if (errno != ENOENT)
 		log_limited(&told, LOG_L_ERROR, "store: %s/blobs/%s can't be opened: %s", s->dir,
 		            path, strerror(errno));
@@ -117,11 +122,13 @@ int files_get(struct store *s, const uint8_t *digest, uint64_t length, struct st
 		return err;
 	if (fstat(fd, &st) || (uint64_t)st.st_size != length) {
 		close(fd);
+		pool_closed(s->pool, s->slot, digest);
 		return LARDER_ECORRUPT;
 	}
 	file = calloc(1, sizeof(*file));
 	if (!file) {
 		close(fd);
+		pool_closed(s->pool, s->slot, digest);
 		return LARDER_ENOMEM;
 	}
 	file->magic = FILE_MAGIC;
@@ -132,7 +139,7 @@ int files_get(struct store *s, const uint8_t *digest, uint64_t length, struct st
 	/* One too many while all are being read stays in the table as long as it is read: what it
 	 * keeps on disk once it is removed has to be counted. */
 	if (f->n >= f->max)
-		shrink(f);
+		shrink(s);
 	LIST_INSERT_HEAD(chain(f, digest), file, chain);
 	TAILQ_INSERT_TAIL(&f->lru, file, lru);
 	file->cached = true;
@@ -144,7 +151,7 @@ int files_get(struct store *s, const uint8_t *digest, uint64_t length, struct st
 void files_purge(struct store *s)
 {
 	struct files *f = &s->files;
-	uint64_t unlinks = pool_get(&s->pool->unlinks), held = 0;
+	uint64_t unlinks = pool_get(&s->pool->unlinks), gone = pool_get(&s->slot->gone), held = 0;
 	struct store_file *file, *next;
 	struct store_spool *sp;
 	struct stat st;
@@ -159,7 +166,7 @@ void files_purge(struct store *s)
 			held += (uint64_t)st.st_blocks * 512;
 		} else {
 			uncache(f, file);
-			file_close(file);
+			file_close(s, file);
 		}
 	}
 	LIST_FOREACH (sp, &s->linked, linked) {
@@ -167,6 +174,7 @@ void files_purge(struct store *s)
 			held += (uint64_t)st.st_blocks * 512;
 	}
 	pool_set(&s->slot->held, held);
+	pool_set(&s->slot->looked, gone);
 }
 
 int store_file_fd(const struct store_file *f)
@@ -187,5 +195,5 @@ void store_file_unref(struct store *s, struct store_file *f)
 		return;
 	if (f->cached)
 		uncache(&s->files, f);
-	file_close(f);
+	file_close(s, f);
 }

@@ -71,8 +71,15 @@ uint64_t pool_others(const struct pool *p)
 	uint64_t sum = 0;
 	uint32_t n = __atomic_load_n(&p->nslots, __ATOMIC_SEQ_CST);
 
-	for (uint32_t i = 0; i < n; i++)
-		sum += pool_get(&p->slots[i].spools) + pool_get(&p->slots[i].held);
+	for (uint32_t i = 0; i < n; i++) {
+		const struct pool_slot *s = &p->slots[i];
+		/* Read in this order, it is never less than nothing. */
+		uint64_t looked = pool_get(&s->looked), gone = pool_get(&s->gone);
+
+		sum += pool_get(&s->spools) + pool_get(&s->held);
+		if (gone > looked && __atomic_load_n(&s->pid, __ATOMIC_SEQ_CST))
+			sum += gone - looked;
+	}
 	return sum;
 }
 
@@ -126,6 +133,7 @@ struct pool_slot *pool_slot_take(struct pool *p)
 		if (!__atomic_compare_exchange_n(&s->pid, &none, pid, false, __ATOMIC_SEQ_CST,
 		                                 __ATOMIC_SEQ_CST))
 			continue;
+		pool_set(&s->looked, pool_get(&s->gone));
 		pool_set(&s->start, start_time(pid));
 		while (n < i + 1 &&
 		       !__atomic_compare_exchange_n(&p->nslots, &n, i + 1, false, __ATOMIC_SEQ_CST,
@@ -136,8 +144,12 @@ struct pool_slot *pool_slot_take(struct pool *p)
 	return NULL;
 }
 
-void pool_slot_drop(struct pool_slot *slot)
+void pool_slot_drop(struct pool *p, struct pool_slot *slot)
 {
+	uint32_t *open = p->open[slot - p->slots];
+
+	for (int i = 0; i < POOL_OPEN; i++)
+		__atomic_store_n(&open[i], 0, __ATOMIC_SEQ_CST);
 	pool_set(&slot->spools, 0);
 	pool_set(&slot->held, 0);
 	pool_set(&slot->wanted, 0);
@@ -161,7 +173,7 @@ unsigned pool_slots_reap(struct pool *p)
 			if (!start || start_time(pid) == start)
 				continue;
 		}
-		pool_slot_drop(s);
+		pool_slot_drop(p, s);
 		dead++;
 	}
 	return dead;
@@ -175,6 +187,36 @@ bool pool_reserve(struct pool *p, struct pool_slot *slot, uint64_t bytes, uint64
 		return true;
 	pool_sub(&slot->spools, bytes);
 	return false;
+}
+
+static uint32_t *open_cell(struct pool *p, uint32_t slot, const uint8_t *digest)
+{
+	uint32_t n;
+
+	memcpy(&n, digest, sizeof(n));
+	return &p->open[slot][n % POOL_OPEN];
+}
+
+void pool_opens(struct pool *p, const struct pool_slot *slot, const uint8_t *digest)
+{
+	__atomic_fetch_add(open_cell(p, (uint32_t)(slot - p->slots), digest), 1, __ATOMIC_SEQ_CST);
+}
+
+void pool_closed(struct pool *p, const struct pool_slot *slot, const uint8_t *digest)
+{
+	__atomic_fetch_sub(open_cell(p, (uint32_t)(slot - p->slots), digest), 1, __ATOMIC_SEQ_CST);
+}
+
+void pool_unlinked(struct pool *p, const uint8_t *digest, uint64_t bytes)
+{
+	uint32_t n = __atomic_load_n(&p->nslots, __ATOMIC_SEQ_CST);
+
+	/* Whoever managed to open it said so before it was unlinked. */
+	for (uint32_t i = 0; i < n; i++) {
+		if (__atomic_load_n(open_cell(p, i, digest), __ATOMIC_SEQ_CST))
+			pool_add(&p->slots[i].gone, bytes);
+	}
+	pool_add(&p->unlinks, 1);
 }
 
 /* Two cells a hash; the smaller counts. Races lose a use now and then. */

@@ -4,7 +4,7 @@
  *
  * Vocabulary: *slot* = the part of the account that one process writes, so that what a killed
  * process had reserved can be taken back; *sketch* = saturating counts by hash; *ghosts* = hashes
- * of what was evicted from the small queue a short while ago.
+ * of what was evicted a short while ago, and from which queue.
  */
 #ifndef LARDER_STORE_POOL_H
 #define LARDER_STORE_POOL_H
@@ -17,6 +17,7 @@
 #define POOL_SLOTS   256
 #define POOL_INTENTS 1024
 #define POOL_USE_MAX 3
+#define POOL_OPEN    4096 /* cells for open body files, by digest */
 
 struct pool_slot {
 	uint32_t pid; /* 0: free */
@@ -25,7 +26,10 @@ struct pool_slot {
 	uint64_t spools; /* bytes reserved for spools */
 	uint64_t held;   /* bytes of removed files that are still open */
 	uint64_t wanted; /* bytes that spools expect to need beyond those */
-	uint64_t pad[3];
+	/* Bytes of files that were removed while this process seemed to have them open, since ever,
+	 * and as much of it as the process has looked at since, so that `held` knows. */
+	uint64_t gone, looked;
+	uint64_t pad;
 };
 
 struct pool {
@@ -43,6 +47,7 @@ struct pool {
 	uint64_t small_goal; /* bytes of the small queue, see policy.c */
 	uint64_t sketch_mask, ghost_mask;
 	struct pool_slot slots[POOL_SLOTS];
+	uint32_t open[POOL_SLOTS][POOL_OPEN];
 	/* Files that the running write transaction has linked: if it never commits, the next one
 	 * takes them away. Written only under the index's write lock. */
 	uint32_t intents;
@@ -63,7 +68,7 @@ uint64_t pool_wanted(const struct pool *p);
 
 /* A slot for this process; NULL when all are taken. */
 struct pool_slot *pool_slot_take(struct pool *p);
-void pool_slot_drop(struct pool_slot *slot);
+void pool_slot_drop(struct pool *p, struct pool_slot *slot);
 /* Frees the slots of processes that are gone; the number of them. */
 unsigned pool_slots_reap(struct pool *p);
 /* Adds to the slot's spools if all stays within `limit`. */
@@ -85,6 +90,12 @@ static inline void pool_sub(uint64_t *cell, uint64_t n)
 {
 	__atomic_fetch_sub(cell, n, __ATOMIC_SEQ_CST);
 }
+
+/* This process is about to open the body file of that digest, or has closed it. */
+void pool_opens(struct pool *p, const struct pool_slot *slot, const uint8_t *digest);
+void pool_closed(struct pool *p, const struct pool_slot *slot, const uint8_t *digest);
+/* The body file was unlinked: its bytes count until those who may have it open have looked. */
+void pool_unlinked(struct pool *p, const uint8_t *digest, uint64_t bytes);
 
 /* Counts a use; writes nothing once the counts are full. */
 void pool_use(struct pool *p, struct hash128 hash);

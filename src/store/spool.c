@@ -106,6 +106,8 @@ void store_spool_unref(struct store_spool *sp)
 		LIST_REMOVE(sp, linked);
 	if (sp->fd >= 0)
 		close(sp->fd);
+	if (sp->sealed && sp->sha)
+		pool_closed(sp->store->pool, sp->store->slot, sp->digest);
 	if (sp->name[0])
 		unlinkat(sp->store->spool_fd, sp->name, 0);
 	unwant(sp, sp->wanted);
@@ -325,6 +327,8 @@ int spool_seal(struct store_spool *sp)
 		return 0;
 	if (sp->sha && !EVP_DigestFinal_ex(sp->sha, sp->digest, NULL))
 		return LARDER_ESYSTEM;
+	if (sp->sha)
+		pool_opens(sp->store->pool, sp->store->slot, sp->digest);
 	sp->sealed = true;
 	sp->whole = sp->filed == sp->length;
 	if (!sp->sha || sp->whole)

@@ -64,7 +64,7 @@ struct files {
 	uint64_t unlinks;     /* of the pool, when last looked */
 };
 int files_init(struct files *f, uint64_t max);
-void files_fini(struct files *f);
+void files_fini(struct store *s);
 /* One reference to the body of that digest. 0, LARDER_ENOENT, LARDER_ECORRUPT (another length), …
  */
 int files_get(struct store *s, const uint8_t *digest, uint64_t length, struct store_file **out);

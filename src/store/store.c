@@ -135,9 +135,9 @@ static void store_free(struct store *s)
 {
 	store_db_close(s);
 	if (s->files.table)
-		files_fini(&s->files);
+		files_fini(s);
 	if (s->slot)
-		pool_slot_drop(s->slot);
+		pool_slot_drop(s->pool, s->slot);
 	for (int *fd = (int[]){s->dir_fd, s->blobs_fd, s->spool_fd, -2}; *fd != -2; fd++) {
 		if (*fd >= 0)
 			close(*fd);

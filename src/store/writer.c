@@ -1,5 +1,6 @@
 /* The writer thread: group commits. */
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 #define HOUSEWORK_MAX 8  /* transactions in a row that only make room */
 #define TICK_MS       1000
 #define BURY_MAX      256
+#define PURGE_MS      1 /* the loop's thread gets this long to close removed files */
 
 struct batch {
 	struct op_list ops, done;
@@ -344,6 +346,16 @@ static void hand_over(struct store *s, struct batch *b)
 		net_wake_send(s->wake);
 }
 
+/* What waits for room may find it once the loop's thread has closed the removed files that nobody
+ * reads any more. */
+static void let_purge(struct store *s)
+{
+	if (pool_get(&s->slot->gone) == pool_get(&s->slot->looked))
+		return;
+	net_wake_send(s->wake);
+	poll(NULL, 0, PURGE_MS);
+}
+
 static void heal(struct store *s)
 {
 	struct writer *w = &s->writer;
@@ -379,6 +391,8 @@ static void run_batch(struct store *s, struct batch *b, bool needed)
 		}
 		if (!TAILQ_EMPTY(&b->done))
 			hand_over(s, b);
+		if (!TAILQ_EMPTY(&b->ops))
+			let_purge(s);
 	}
 	hand_over(s, b);
 	heal(s);
