@@ -218,14 +218,28 @@ void write_abort(struct write *w)
 	w->txn = NULL;
 }
 
+/* What spools announce, as far as it is heeded. */
+static uint64_t announced(const struct pool *p)
+{
+	uint64_t wanted = pool_wanted(p), most = pool_get(&p->cap) / 4;
+
+	return wanted < most ? wanted : most;
+}
+
+/* Room for spools can only come from what the index gives back, however much of it is free. */
+static uint64_t claimed(const struct pool *p)
+{
+	return pool_allocated(p) + announced(p);
+}
+
 void write_punch(struct write *w)
 {
 	struct pool *p = w->s->pool;
-	uint64_t allocated = pool_allocated(p);
+	uint64_t bytes = claimed(p);
 
-	if (allocated <= below_cap(p, 12))
+	if (bytes <= below_cap(p, 12))
 		return;
-	if (db_punch(w->s->db, allocated - below_cap(p, 16)) > 0) {
+	if (db_punch(w->s->db, bytes - below_cap(p, 16)) > 0) {
 		w->base = db_allocated(w->s->db);
 		write_room(w, &(struct write_cost){0}, UINT64_MAX);
 	}
@@ -237,13 +251,13 @@ bool write_due(const struct write *w)
 
 	/* Doomed files go two commits later. */
 	return memcmp(&w->st, &w->was, sizeof(w->st)) != 0 || w->st.doomed ||
-	       (pool_allocated(p) > below_cap(p, 12) && !db_no_holes(w->s->db));
+	       (claimed(p) > below_cap(p, 12) && !db_no_holes(w->s->db));
 }
 
 uint64_t write_excess(struct write *w)
 {
 	struct pool *p = w->s->pool;
-	uint64_t cap = pool_get(&p->cap), wanted = pool_wanted(p), used, limit = below_cap(p, 16);
+	uint64_t cap = pool_get(&p->cap), used, limit = below_cap(p, 16);
 	uint64_t ahead = clamp(cap / 32, AHEAD_MIN, AHEAD_MAX);
 	struct db_pages now;
 
@@ -251,6 +265,6 @@ uint64_t write_excess(struct write *w)
 		return 0;
 	used = now.used * now.size + blob_bytes(&w->st);
 	count_down(&used, w->st.doomed_bytes);
-	used += pool_others(p) + ahead + (wanted < cap / 4 ? wanted : cap / 4);
+	used += pool_others(p) + ahead + announced(p);
 	return used > limit ? used - limit : 0;
 }
