@@ -162,24 +162,45 @@ int blob_take(struct write *w, const struct store_spool *sp, uint64_t *charge, b
 	return put(w, sp->digest, &b);
 }
 
+static int doom(struct write *w, const uint8_t *digest)
+{
+	struct record_queue_key k = record_queue_key(RECORD_DOOMED, w->st.next_seq++);
+
+	w->st.doomed++;
+	return db_put(w->s->db, w->txn, DB_QUEUES, queue_key_view(&k),
+	              view_make(digest, RECORD_DIGEST));
+}
+
 int blob_unref(struct write *w, const uint8_t *digest)
 {
-	struct record_queue_key k;
 	struct record_blob b;
 	int ret = get(w, digest, &b);
 
 	if (ret <= 0 || !b.refs)
 		return ret < 0 ? ret : 0;
 	if (--b.refs == 0) {
-		k = record_queue_key(RECORD_DOOMED, w->st.next_seq++);
-		ret = db_put(w->s->db, w->txn, DB_QUEUES, queue_key_view(&k),
-		             view_make(digest, RECORD_DIGEST));
+		ret = doom(w, digest);
 		if (ret)
 			return ret;
-		w->st.doomed++;
 		w->st.doomed_bytes += b.charge;
 	}
 	return put(w, digest, &b);
+}
+
+int blob_set_refs(struct write *w, const uint8_t *digest, uint64_t refs)
+{
+	struct record_blob b;
+	int ret = get(w, digest, &b);
+
+	if (ret <= 0)
+		return ret;
+	if (b.refs && !refs)
+		w->st.doomed_bytes += b.charge;
+	else if (!b.refs && refs)
+		count_down(&w->st.doomed_bytes, b.charge);
+	b.refs = refs;
+	ret = put(w, digest, &b);
+	return ret || refs ? ret : doom(w, digest);
 }
 
 static int bury_one(struct write *w, const uint8_t *digest)

@@ -62,6 +62,13 @@ int queue_add(struct write *w, struct hash128 hash, struct record_head *h)
 	return put_row(w, &it, h->birth, h->birth);
 }
 
+int queue_restore(struct write *w, struct hash128 hash, const struct record_head *h)
+{
+	struct policy_item it = {.hash = hash, .charge = h->charge, .queue = RECORD_MAIN};
+
+	return put_row(w, &it, w->st.next_seq++, h->birth);
+}
+
 int queue_remove(struct write *w, const struct record_head *h, const struct record_queue_key *at)
 {
 	int ret;

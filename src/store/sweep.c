@@ -9,13 +9,14 @@
 #include "write.h"
 
 #define SWEEP_BATCH 64
+#define SWEEP_MS    20 /* of one step */
 
 struct orphans {
 	uint8_t digest[SWEEP_BATCH][RECORD_DIGEST];
 	unsigned n;
 };
 
-static DIR *open_dir(struct store *s, unsigned dir)
+DIR *sweep_open(struct store *s, unsigned dir)
 {
 	char name[3];
 	int fd;
@@ -67,21 +68,14 @@ static int remove_orphans(struct store *s, const struct orphans *o)
 	return err;
 }
 
-void sweep_step(struct store *s)
+static void sweep_folder(struct store *s)
 {
 	struct writer *w = &s->writer;
 	struct orphans o = {.n = 0};
-	uint64_t now = clock_mono_ms();
 	DIR *d = NULL;
 	int err;
 
-	if (w->sweep_dir == 256) {
-		if (now - w->sweep_ms < s->options->sweep_interval)
-			return;
-		w->sweep_ms = now;
-		w->sweep_dir = 0;
-	}
-	while (w->sweep_dir < 256 && !(d = open_dir(s, w->sweep_dir)))
+	while (w->sweep_dir < 256 && !(d = sweep_open(s, w->sweep_dir)))
 		w->sweep_dir++;
 	if (!d)
 		return;
@@ -89,10 +83,30 @@ void sweep_step(struct store *s)
 	closedir(d);
 	if (!err && o.n) {
 		err = remove_orphans(s, &o);
-		if (!err)
+		if (!err) {
+			stat_add_mt(&s->stats->orphans, o.n);
 			log_info("store: %u body files that nothing refers to were removed", o.n);
+		}
 	}
 	/* A full batch leaves the rest of the folder to the next step. */
 	if (err || o.n < SWEEP_BATCH)
 		w->sweep_dir++;
+}
+
+void sweep_step(struct store *s)
+{
+	struct writer *w = &s->writer;
+	uint64_t now = clock_mono_ms();
+
+	if (w->sweep_dir == 256) {
+		if (now - w->sweep_ms < s->options->sweep_interval)
+			return;
+		w->sweep_ms = now;
+		w->sweep_dir = 0;
+	}
+	do
+		sweep_folder(s);
+	while (w->sweep_dir < 256 && clock_mono_ms() - now < SWEEP_MS);
+	if (w->sweep_dir == 256)
+		stat_add_mt(&s->stats->sweeps, 1);
 }

@@ -77,6 +77,28 @@ int64_t store_remove_some(struct store *s, const struct hash128 *keys, size_t n)
 	return err ? err : (int64_t)done;
 }
 
+int64_t store_remove_now(struct store *s, const struct store_key *key)
+{
+	struct write w;
+	uint64_t n = 0;
+	int err;
+
+	check_magic(s, STORE_MAGIC);
+	if (s->readonly || s->writer.running)
+		return LARDER_EINVAL;
+	err = write_begin(s, &w);
+	if (!err)
+		err = row_drop_all(&w, key->hash, &n);
+	if (!err)
+		err = write_commit(&w);
+	else
+		write_abort(&w);
+	if (err || !n)
+		return err;
+	err = (int)store_remove_some(s, NULL, 0);
+	return err ? err : (int64_t)n;
+}
+
 /* ---- Giving back ---- */
 
 static int64_t punch(struct store *s)

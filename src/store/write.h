@@ -73,6 +73,8 @@ bool blob_digest(const char *name, uint8_t *digest);
 /* One more reference; the spool's file becomes the blob if there is none (*linked). */
 int blob_take(struct write *w, const struct store_spool *sp, uint64_t *charge, bool *linked);
 int blob_unref(struct write *w, const uint8_t *digest);
+/* For repairs: says how many uses there are; without any it is doomed. */
+int blob_set_refs(struct write *w, const uint8_t *digest, uint64_t refs);
 /* Removes up to `max` of the files that an earlier transaction doomed. */
 int blob_bury(struct write *w, unsigned max);
 /* Removes the file if no row knows it. Only inside a write transaction. */
@@ -84,6 +86,8 @@ int blob_remove_orphan(struct write *w, const uint8_t *digest);
 int queue_add(struct write *w, struct hash128 hash, struct record_head *h);
 /* Takes it out; `at` as in row_drop. */
 int queue_remove(struct write *w, const struct record_head *h, const struct record_queue_key *at);
+/* For repairs: a row for one that lost its own. */
+int queue_restore(struct write *w, struct hash128 hash, const struct record_head *h);
 /* Its charge changed. */
 int queue_recharge(struct write *w, const struct record_head *h, uint64_t was);
 /* Evicts until there is no excess, or room or patience end. */
@@ -104,8 +108,10 @@ int sync_one(struct store *s, int fd);
 
 /* ---- sweep.c ---- */
 
-/* One step of the sweep for orphaned files; opens its own transaction. */
+/* A stretch of the sweep for orphaned files; opens its own transactions. */
 void sweep_step(struct store *s);
+/* Opens blobs/xx, or NULL. */
+struct __dirstream *sweep_open(struct store *s, unsigned dir);
 
 static inline struct view row_key_view(const struct record_key *k)
 {
