@@ -115,7 +115,6 @@ struct exchange_request {
 	uint64_t length; /* of the body; HTTP_LENGTH_UNKNOWN: chunked */
 	bool expects_continue;
 	struct addr client;
-	struct addr local;    /* the address it arrived on */
 	int64_t arrived_us;   /* wall time, µs */
 	uint64_t arrived_mono_us;
 };

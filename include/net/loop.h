@@ -1,6 +1,6 @@
 /*
- * The loop of a worker or keeper: descriptors, timers, work on threads, wake-ups. A thin layer
- * over libuv, whose types do not leave this room.
+ * The loop of a worker or keeper: descriptors and timers (epoll and a heap of our own), work on threads,
+ * wake-ups and signals (libuv, whose types do not leave this room).
  *
  * Vocabulary: *poll* = watching one descriptor; *timer* = an embedded one-shot timer; *tick* =
  * one turn of the loop.
@@ -33,7 +33,8 @@ enum { NET_READ = 1, NET_WRITE = 2, NET_HUP = 4 };
 struct net_poll;
 /* `events`: NET_READ | NET_WRITE that hold (errors are reported as both, whatever is watched). */
 typedef void net_poll_fn(void *arg, int events);
-/* Watches nothing until net_poll_set. Does not own the descriptor. NULL: out of memory. */
+/* Watches nothing until net_poll_set. Does not own the descriptor, which has to be non-blocking. NULL: out
+ * of memory. */
 struct net_poll *net_poll_new(struct net_loop *l, int fd, net_poll_fn *fn, void *arg);
 /* events 0 stops watching. NET_HUP alone: only whether the connection is gone (reset, or ended both
  * ways; the peer's half-close is not), reported with all bits set. Cheap when nothing changes. */
@@ -42,6 +43,8 @@ void net_poll_set(struct net_poll *p, int events);
 void net_poll_retarget(struct net_poll *p, net_poll_fn *fn, void *arg);
 /* Stops at once; no callback comes after it. Call it before closing the descriptor. NULL is fine. */
 void net_poll_free(struct net_poll *p);
+/* The same, and closes the descriptor, which nobody else may have open: one system call less. */
+void net_poll_close(struct net_poll *p);
 
 /* ---- Timers: embedded, O(1) or O(log n) to set again, precise to 2 ms (0: the next tick) ---- */
 struct net_timer {

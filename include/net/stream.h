@@ -69,7 +69,11 @@ void net_connect_cancel(struct net_connect *c);
  * negative; LARDER_EBUSY when it is taken. IPv6 `::` accepts IPv4 too. */
 int net_listen(const struct addr *a, int backlog, bool again);
 
-/* Accepts one connection (non-blocking, close-on-exec, TCP_NODELAY). A descriptor, LARDER_EAGAIN, LARDER_EFILES, … */
+/* What its connections inherit, so that none of them pays for it: TCP_NODELAY, TCP_NOTSENT_LOWAT (0: as it is).
+ * `defer_s`: the kernel keeps a connection without data to itself for that long (TCP_DEFER_ACCEPT; 0: no). */
+void net_listen_tune(int fd, unsigned notsent_lowat, unsigned defer_s);
+
+/* Accepts one connection (non-blocking, close-on-exec). A descriptor, LARDER_EAGAIN, LARDER_EFILES, … */
 int net_accept(int listen_fd, struct addr *peer);
 
 #endif

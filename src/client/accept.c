@@ -162,6 +162,8 @@ int client_accept(struct client *c, int fd, const struct exchange_listener *list
 		free(l);
 		return LARDER_ENOMEM;
 	}
+	net_listen_tune(fd, (unsigned)c->options->notsent_lowat,
+	                (unsigned)(c->options->accept_defer / 1000));
 	net_poll_set(l->poll, NET_READ);
 	LIST_INSERT_HEAD(&c->listening, l, link);
 	return 0;

@@ -28,7 +28,7 @@ enum {
 	LINGER_MS = 1000,
 	ACCEPTS_MAX = 64,      /* a wake-up */
 	ACCEPT_PAUSE_MS = 100, /* after accept ran out of descriptors */
-	SPARE_MAX = 256,       /* busy blocks kept for reuse */
+	SPARE_MAX = 256,       /* busy blocks and sessions kept for reuse */
 	TURNED_AWAY_MAX = 256, /* refused connections that linger */
 	TRAILERS_MAX = 16 * 1024,
 };
@@ -123,7 +123,7 @@ struct session {
 	struct rate rate_in, rate_out;
 	uint32_t dropped; /* bytes while lingering */
 	uint32_t turn;    /* bytes sent in this turn */
-	struct addr addr, local;
+	struct addr addr;
 };
 
 struct listening;
@@ -138,7 +138,8 @@ struct client {
 	struct exchange_env *env;
 	uint64_t max;
 	unsigned connections, turned_away;
-	struct session_list sessions;
+	struct session_list sessions, spare_sessions;
+	unsigned nspare_sessions;
 	SLIST_HEAD(, busy) spare;
 	unsigned nspare;
 	LIST_HEAD(, listening) listening;
@@ -174,6 +175,7 @@ void session_turn_away(struct client *c, int fd, const struct exchange_listener 
 void session_run(struct session *s);
 /* session_run after the present batch of events. */
 void session_soon(struct session *s);
+void session_free_spares(struct client *c);
 /* Ends it at once. */
 void session_kill(struct session *s);
 /* At the beginning of a drain: closes it if it is idle. One that was accepted or answered just now has a

@@ -27,6 +27,7 @@ struct client *client_new(struct net_loop *l, const struct client_options *optio
 	c->env = env;
 	c->max = max;
 	TAILQ_INIT(&c->sessions);
+	TAILQ_INIT(&c->spare_sessions);
 	SLIST_INIT(&c->spare);
 	LIST_INIT(&c->listening);
 	net_task_init(&c->drained, on_drained);
@@ -82,6 +83,7 @@ void client_free(struct client *c)
 		session_kill(s);
 	net_task_cancel(c->loop, &c->drained);
 	busy_free_spares(c);
+	session_free_spares(c);
 	peers_fini(c);
 	c->magic = 0;
 	free(c->scratch);

@@ -110,18 +110,6 @@ static int make_room(struct session *s)
 	return 0;
 }
 
-static void find_local(struct session *s)
-{
-	struct sockaddr_storage ss;
-	socklen_t len = sizeof(ss);
-
-	if (s->local.len)
-		return;
-	if (getsockname(s->fd, (struct sockaddr *)&ss, &len) ||
-	    !addr_from_sa((struct sockaddr *)&ss, len, &s->local))
-		s->local = (struct addr){.len = 0};
-}
-
 static void refuse_fault(struct session *s, const struct http_fault *fault)
 {
 	session_refuse(s, fault->status, "http_request_error", fault->text);
@@ -173,7 +161,6 @@ static void begin_exchange(struct session *s)
 		session_refuse(s, 503, "proxy_internal_error", "Out of memory.");
 		return;
 	}
-	find_local(s);
 	b->sent.received = b->head_len;
 	b->req.head = &b->head;
 	b->req.target = &b->target;
@@ -184,7 +171,6 @@ static void begin_exchange(struct session *s)
 	                          http_list_has(&b->head, HTTP_EXPECT, V("100-continue"));
 	b->continue_waits = b->req.expects_continue && !span_left(&b->tail);
 	b->req.client = s->addr;
-	b->req.local = s->local;
 	s->rate_in = s->rate_out = (struct rate){0};
 	s->state = SESSION_RUN;
 	s->depth++;

@@ -1,6 +1,4 @@
 /* The life of a session. */
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -42,10 +40,45 @@ void session_soon(struct session *s)
 
 /* ---- Birth and death ---- */
 
+static struct session *take_spare(struct client *c)
+{
+	struct session *s = TAILQ_FIRST(&c->spare_sessions);
+
+	if (!s)
+		return calloc(1, sizeof(*s));
+	TAILQ_REMOVE(&c->spare_sessions, s, link);
+	c->nspare_sessions--;
+	return s;
+}
+
+static void give_spare(struct session *s)
+{
+	struct client *c = s->client;
+
+	if (c->nspare_sessions >= SPARE_MAX) {
+		s->magic = 0;
+		free(s);
+		return;
+	}
+	*s = (struct session){0};
+	TAILQ_INSERT_HEAD(&c->spare_sessions, s, link);
+	c->nspare_sessions++;
+}
+
+void session_free_spares(struct client *c)
+{
+	struct session *s;
+
+	while ((s = TAILQ_FIRST(&c->spare_sessions))) {
+		TAILQ_REMOVE(&c->spare_sessions, s, link);
+		free(s);
+	}
+}
+
 static struct session *make(struct client *c, int fd, const struct exchange_listener *listener,
                             const struct addr *addr)
 {
-	struct session *s = calloc(1, sizeof(*s));
+	struct session *s = take_spare(c);
 
 	if (s)
 		s->poll = net_poll_new(c->loop, fd, on_ready, s);
@@ -69,7 +102,6 @@ static struct session *make(struct client *c, int fd, const struct exchange_list
 void session_new(struct client *c, int fd, const struct exchange_listener *listener,
                  const struct addr *addr, struct peer *peer)
 {
-	unsigned lowat = (unsigned)c->options->notsent_lowat;
 	struct session *s = make(c, fd, listener, addr);
 
 	if (!s) {
@@ -80,8 +112,8 @@ void session_new(struct client *c, int fd, const struct exchange_listener *liste
 	s->counted = true;
 	c->connections++;
 	stat_add(&c->stats->connections, 1);
-	if (lowat)
-		setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat, sizeof(lowat));
+	/* The request is there most of the time: one answered at once need not be watched at all. */
+	input_read(s);
 	session_run(s);
 }
 
@@ -126,7 +158,7 @@ static void close_socket(struct session *s)
 		return;
 	if (s->reset)
 		setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
-	close(s->fd);
+	net_poll_close(s->poll);
 }
 
 static void session_free(struct session *s)
@@ -134,13 +166,11 @@ static void session_free(struct session *s)
 	set_idle(s, false);
 	net_timer_stop(&s->timer);
 	net_task_cancel(s->client->loop, &s->task);
-	net_poll_free(s->poll);
 	close_socket(s);
 	busy_give(s);
 	peer_give(s->peer);
 	client_forget(s->client, s);
-	s->magic = 0;
-	free(s);
+	give_spare(s);
 }
 
 void session_kill(struct session *s)

@@ -81,6 +81,17 @@ int net_listen(const struct addr *a, int backlog, bool again)
 	return listen_on(&any, backlog, again);
 }
 
+void net_listen_tune(int fd, unsigned notsent_lowat, unsigned defer_s)
+{
+	int yes = 1;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
+	if (notsent_lowat)
+		setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &notsent_lowat,
+		           sizeof(notsent_lowat));
+	setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &defer_s, sizeof(defer_s));
+}
+
 /* Errors of the connection that was waiting, not of the listening socket (accept(2)). */
 static bool passing(int errnum)
 {
@@ -105,13 +116,12 @@ int net_accept(int listen_fd, struct addr *peer)
 	for (int i = 0; i < ACCEPT_TRIES; i++) {
 		struct sockaddr_storage ss;
 		socklen_t len = sizeof(ss);
-		int yes = 1, fd;
+		int fd;
 
 		fd = accept4(listen_fd, (struct sockaddr *)&ss, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0) {
 			if (!addr_from_sa((struct sockaddr *)&ss, len, peer))
 				*peer = (struct addr){.len = 0};
-			setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
 			return fd;
 		}
 		if (errno == ENOBUFS)

@@ -1,4 +1,4 @@
-/* Timers: a binary heap of our own, behind one timer of the library. */
+/* Timers: a binary heap. */
 #include <stdlib.h>
 
 #include "base/check.h"
@@ -56,7 +56,7 @@ void net_timer_init(struct net_timer *t, struct net_loop *l, net_timer_fn *fn)
 void net_timer_set(struct net_timer *t, uint64_t ms)
 {
 	struct net_loop *l = t->loop;
-	uint64_t now = uv_now(&l->uv), old = t->due_ms;
+	uint64_t now = l->now_ms, old = t->due_ms;
 
 	t->due_ms = ms > UINT64_MAX - now ? UINT64_MAX : now + ms;
 	if (t->slot) {
@@ -90,46 +90,17 @@ void net_timer_stop(struct net_timer *t)
 		sift_down(l, slot, last);
 }
 
-static void fire(struct net_loop *l)
+void loop_timers_fire(struct net_loop *l)
 {
-	uint64_t now = uv_now(&l->uv);
-
-	l->armed_ms = 0;
 	/* Those set to 0 by a timer of this round are due in the next tick. */
 	for (uint32_t n = l->timers; n > 0 && l->timers > 0; n--) {
 		struct net_timer *t = l->heap[1];
 
-		if (t->due_ms > now)
+		if (t->due_ms > l->now_ms)
 			break;
 		net_timer_stop(t);
 		t->fn(t);
 	}
-}
-
-static void on_due(uv_timer_t *h)
-{
-	fire(h->data);
-}
-
-void loop_timers_arm(struct net_loop *l)
-{
-	uint64_t now = uv_now(&l->uv), due;
-
-	if (l->closing)
-		return;
-	if (!l->timers) {
-		if (l->armed_ms) {
-			uv_timer_stop(&l->timer);
-			l->armed_ms = 0;
-		}
-		return;
-	}
-	due = l->heap[1]->due_ms;
-	/* 0 stands for unset. */
-	if (l->armed_ms == (due ? due : 1))
-		return;
-	l->armed_ms = due ? due : 1;
-	uv_timer_start(&l->timer, on_due, due > now ? due - now : 0, 0);
 }
 
 void loop_timers_fini(struct net_loop *l)

@@ -16,6 +16,7 @@ struct net_wake {
 };
 
 struct work {
+	struct net_loop *loop;
 	void (*work)(void *arg);
 	void (*done)(void *arg);
 	void *arg;
@@ -49,6 +50,7 @@ struct net_wake *net_wake_new(struct net_loop *l, void (*fn)(void *arg), void *a
 		return NULL;
 	}
 	uv_unref((uv_handle_t *)&w->uv);
+	l->uv_due = true;
 	return w;
 }
 
@@ -68,6 +70,9 @@ static void wake_closed(uv_handle_t *h)
 
 void loop_wake_close(uv_handle_t *h)
 {
+	struct net_loop *l = h->loop->data;
+
+	l->uv_due = true;
 	uv_close(h, wake_closed);
 }
 
@@ -92,6 +97,7 @@ static void on_worked(uv_work_t *h, int status)
 
 	/* Nothing is ever cancelled: whoever gave work in gets its done. */
 	check(status == 0);
+	w->loop->works--;
 	w->done(w->arg);
 	free(w);
 }
@@ -102,11 +108,12 @@ int net_work(struct net_loop *l, void (*work)(void *arg), void (*done)(void *arg
 
 	if (!w)
 		return LARDER_ENOMEM;
-	*w = (struct work){.work = work, .done = done, .arg = arg};
+	*w = (struct work){.loop = l, .work = work, .done = done, .arg = arg};
 	if (uv_queue_work(&l->uv, &w->uv, on_work, on_worked)) {
 		free(w);
 		return LARDER_ENOMEM;
 	}
+	l->works++;
 	return 0;
 }
 
@@ -143,6 +150,7 @@ int net_signal(struct net_loop *l, int signum, void (*fn)(void *arg), void *arg)
 		return LARDER_ENOMEM;
 	}
 	uv_unref((uv_handle_t *)&s->uv);
+	l->uv_due = true;
 	if (uv_signal_start(&s->uv, on_signal, signum)) {
 		loop_signal_close((uv_handle_t *)&s->uv);
 		return LARDER_EINVAL;

@@ -139,6 +139,22 @@ def test_counters_tell(strict, connect):
     assert strict.stat("client.bad_requests") == before + 1
 
 
+def test_silent_connections_wait_in_the_kernel(larder, origin, connect):
+    origin.on("*", PLAIN)
+    d = larder("forward", options=["accept_defer=60s"])
+    silent = connect(d.port)
+    assert connect(d.port).request("GET", origin.url("/")).status == 200
+    assert d.stat("client.accepted") == 1
+    assert silent.request("GET", origin.url("/")).status == 200
+    assert d.stat("client.accepted") == 2
+
+
+def test_without_deferral_all_are_accepted(larder, connect):
+    d = larder("forward", options=["accept_defer=0"])
+    _silent = connect(d.port)
+    until(lambda: d.stat("client.accepted") == 1, "the silent connection to be accepted")
+
+
 def test_client_that_takes_nothing(larder, origin, connect):
     d = larder("forward", options=["send_timeout=500ms"])
     origin.on("/big", answer(b"x" * (30 << 20), fields=["Cache-Control: no-store"]))

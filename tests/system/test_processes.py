@@ -162,7 +162,7 @@ def test_drain_finishes_what_runs(larder, origin, connect, sig):
         gate.wait(20)
         conn.send(b"def")
     origin.on("/slow", slow)
-    d = larder("forward", workers=2)
+    d = larder("forward", workers=2, options=["accept_defer=0"])
     idle = connect(d.port)
     c = connect(d.port)
     c.send(c.compose("GET", origin.url("/slow")))
@@ -195,7 +195,7 @@ def test_drain_is_bounded(larder, origin, connect):
 def test_drain_says_close(larder, origin, connect):
     gate = threading.Event()
     origin.on("/slow", lambda q, c: gate.wait(20) and answer("x", fields=["Cache-Control: no-store"]))
-    d = larder("forward")
+    d = larder("forward", options=["accept_defer=0"])
     c = connect(d.port)
     idle = connect(d.port)
     c.send(c.compose("GET", origin.url("/slow")))

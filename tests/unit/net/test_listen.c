@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -83,6 +84,7 @@ START_TEST(accepted_sockets_are_ready_for_use)
 	int fd = listen_text("127.0.0.1:0", &a), to, from, on = 0;
 	socklen_t len = sizeof(on);
 
+	net_listen_tune(fd, 123456, 0);
 	ck_assert_int_eq(net_accept(fd, &peer), LARDER_EAGAIN);
 	to = dial(&a);
 	from = net_accept(fd, &peer);
@@ -92,6 +94,29 @@ START_TEST(accepted_sockets_are_ready_for_use)
 	ck_assert(fcntl(from, F_GETFD) & FD_CLOEXEC);
 	ck_assert_int_eq(getsockopt(from, IPPROTO_TCP, TCP_NODELAY, &on, &len), 0);
 	ck_assert_int_ne(on, 0);
+	ck_assert_int_eq(getsockopt(from, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &on, &len), 0);
+	ck_assert_int_eq(on, 123456);
+	close(to);
+	close(from);
+	close(fd);
+}
+END_TEST
+
+START_TEST(deferred_ones_come_with_their_data)
+{
+	struct addr a, peer;
+	int fd = listen_text("127.0.0.1:0", &a), to, from;
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	char c;
+
+	net_listen_tune(fd, 0, 30);
+	to = dial(&a);
+	ck_assert_int_eq(net_accept(fd, &peer), LARDER_EAGAIN);
+	ck_assert_int_eq(send(to, "x", 1, 0), 1);
+	ck_assert_int_eq(poll(&p, 1, 10000), 1);
+	from = net_accept(fd, &peer);
+	ck_assert_int_ge(from, 0);
+	ck_assert_int_eq(recv(from, &c, 1, 0), 1);
 	close(to);
 	close(from);
 	close(fd);
@@ -121,4 +146,5 @@ END_TEST
 UNIT_MAIN("net/listen", tcase_add_test(tc, an_address_has_one_owner);
           tcase_add_test(tc, all_addresses_take_both_families);
           tcase_add_test(tc, accepted_sockets_are_ready_for_use);
+          tcase_add_test(tc, deferred_ones_come_with_their_data);
           tcase_add_test(tc, without_descriptors_accept_says_so);)

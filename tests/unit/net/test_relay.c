@@ -80,6 +80,8 @@ static struct net_relay *relay(int kind, struct view first, uint64_t idle_ms)
 
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, a), 0);
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, b), 0);
+	fcntl(a[0], F_SETFL, O_NONBLOCK);
+	fcntl(b[0], F_SETFL, O_NONBLOCK);
 	far_a = a[1];
 	far_b = b[1];
 	near_a = (struct net_stream){.fd = a[0]};
