@@ -12,14 +12,16 @@
  *   the bytes. Where popularity is steady both kinds come back all the time, so the main queue's
  *   count for three: it is the rule, and a long small queue is for requests that follow each other
  *   closely and then end.
- * - A round for each halving of the size below the mean: what takes half the room can stay twice
- *   as long at the same price. Four at most, or a flood of tiny responses could not be got rid of.
+ * - Another length of the main queue for each halving of the size below the mean: what takes less
+ *   room can stay longer at the same price. Four at most, or a flood of tiny responses could not be
+ *   got rid of.
  */
-#define GHOST_LIFE(records)  ((records) / 2)
-#define GOAL_MIN(bytes)      ((bytes) / 10)
-#define GOAL_MAX(bytes)      ((bytes) / 2)
-#define GOAL_MORE(charge)    ((charge) / 4)
-#define GOAL_LESS(charge)    ((charge) / 4 * 3)
+#define GHOST_LIFE(records) ((records) / 2)
+#define GOAL_MIN(bytes)     ((bytes) / 10)
+#define GOAL_MAX(bytes)     ((bytes) / 2)
+#define GOAL_MORE(charge)   ((charge) / 4)
+#define GOAL_LESS(charge)   ((charge) / 4 * 3)
+#define LENGTHS_MAX         4
 
 static uint64_t bytes_of(const struct policy_load *load)
 {
@@ -31,14 +33,15 @@ static uint64_t mean_of(const struct policy_load *load)
 	return load->records ? bytes_of(load) / load->records : 0;
 }
 
-static unsigned rounds_for(const struct policy_load *load, uint64_t charge)
+static void to_main(const struct policy_load *load, struct policy_item *it)
 {
 	uint64_t most = mean_of(load) / 2;
-	unsigned n = 0;
+	unsigned lengths = 0;
 
-	for (; n < POLICY_ROUNDS_MAX && charge <= most; n++)
+	for (; lengths < LENGTHS_MAX && it->charge <= most; lengths++)
 		most /= 2;
-	return n;
+	it->queue = RECORD_MAIN;
+	it->delay = lengths * load->main_rows;
 }
 
 static uint64_t goal_of(const struct pool *p, const struct policy_load *load)
@@ -58,8 +61,10 @@ void policy_enter(struct pool *p, const struct policy_load *load, struct policy_
 		pool_set(&p->small_goal, goal + GOAL_MORE(it->charge));
 	else if (ghost == POOL_GHOST_MAIN)
 		pool_set(&p->small_goal, goal > less ? goal - less : 0);
-	it->queue = ghost == POOL_GHOST_NONE ? RECORD_SMALL : RECORD_MAIN;
-	it->rounds = ghost == POOL_GHOST_NONE ? 0 : rounds_for(load, it->charge);
+	it->queue = RECORD_SMALL;
+	it->delay = 0;
+	if (ghost != POOL_GHOST_NONE)
+		to_main(load, it);
 	pool_unuse(p, it->hash, POOL_USE_MAX);
 }
 
@@ -84,32 +89,17 @@ static bool proved(const struct pool *p, const struct policy_load *load,
 	return merit >= 2;
 }
 
-/* Out of the main queue: a use buys another stay and the rounds anew. */
-static bool goes_round(struct pool *p, const struct policy_load *load, struct policy_item *it)
-{
-	if (pool_uses(p, it->hash)) {
-		pool_unuse(p, it->hash, 1);
-		it->rounds = rounds_for(load, it->charge);
-		return true;
-	}
-	if (!it->rounds)
-		return false;
-	it->rounds--;
-	return true;
-}
-
 bool policy_stays(struct pool *p, const struct policy_load *load, struct policy_item *it, bool dead)
 {
-	if (!dead && it->queue == RECORD_MAIN && goes_round(p, load, it))
-		return true;
-	if (!dead && it->queue == RECORD_SMALL && proved(p, load, it)) {
-		pool_unuse(p, it->hash, POOL_USE_MAX);
-		it->queue = RECORD_MAIN;
-		it->rounds = rounds_for(load, it->charge);
+	bool small = it->queue == RECORD_SMALL;
+
+	if (!dead && (small ? proved(p, load, it) : pool_uses(p, it->hash) > 0)) {
+		pool_unuse(p, it->hash, small ? POOL_USE_MAX : 1);
+		to_main(load, it);
 		return true;
 	}
 	if (!dead)
-		pool_ghost_add(p, it->hash, it->queue == RECORD_MAIN);
+		pool_ghost_add(p, it->hash, !small);
 	pool_unuse(p, it->hash, POOL_USE_MAX);
 	return false;
 }

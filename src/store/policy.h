@@ -4,8 +4,8 @@
  * caller's, rows of the index for the store and lists in memory for the simulator.
  *
  * Vocabulary: *small queue* = where new responses enter; *main queue* = where those go that have
- * proved themselves; *rounds* = how often an unused response may still go through the main queue,
- * which small ones get for free; *ghost* = what left a short while ago (pool.h); *goal* = the bytes
+ * proved themselves; *delay* = how many places behind its back one enters that, which small
+ * responses get for their size; *ghost* = what left a short while ago (pool.h); *goal* = the bytes
  * that the small queue may have before its end is looked at.
  */
 #ifndef LARDER_STORE_POLICY_H
@@ -25,17 +25,15 @@ struct policy_item {
 	struct hash128 hash;
 	uint64_t charge;         /* bytes that it counts for */
 	enum record_queue queue; /* where it is */
-	unsigned rounds;         /* at most POLICY_ROUNDS_MAX */
+	uint64_t delay;          /* where it goes: places behind the back of the queue */
 };
 
-#define POLICY_ROUNDS_MAX 4
-
-/* A response is new: sets its queue and its rounds. (The load counts it in either queue.) */
+/* A response is new: sets its queue and its delay. (The load counts its bytes in either queue.) */
 void policy_enter(struct pool *p, const struct policy_load *load, struct policy_item *it);
 /* The queue whose end is to be looked at next: a queue with rows, if there is one. */
 enum record_queue policy_turn(const struct pool *p, const struct policy_load *load);
-/* It has come to the end of its queue. True: it goes into the main queue, at the back, and its
- * queue and rounds are set for that. False: it leaves. `dead`: it is of no use any more. */
+/* It has come to the end of its queue. True: it goes into the main queue; its queue and its delay
+ * are set for that. False: it leaves. `dead`: it is of no use any more. */
 bool policy_stays(struct pool *p, const struct policy_load *load, struct policy_item *it,
                   bool dead);
 

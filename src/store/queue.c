@@ -3,7 +3,8 @@
 #include "policy.h"
 #include "write.h"
 
-#define EVICT_STEPS 4096 /* rows looked at in one transaction */
+#define EVICT_STEPS  4096 /* rows looked at in one transaction */
+#define MAIN_SPACING 8
 
 static uint64_t *bytes_of(struct write *w, enum record_queue q)
 {
@@ -26,13 +27,35 @@ static struct policy_load load_of(const struct write *w)
 	};
 }
 
+/* Where it goes in its queue: the small one has the births for places. In the main one somebody may
+ * stand there already who came earlier with a longer delay, so there is room between two places. */
+static int find_place(struct write *w, const struct policy_item *it, uint64_t seq,
+                      struct record_queue_key *k)
+{
+	uint64_t place = (seq + it->delay) * MAIN_SPACING;
+	struct view row;
+	int ret;
+
+	if (it->queue == RECORD_SMALL) {
+		*k = record_queue_key(RECORD_SMALL, seq);
+		return 0;
+	}
+	do {
+		*k = record_queue_key(it->queue, place++);
+		ret = db_get(w->s->db, w->txn, DB_QUEUES, queue_key_view(k), &row);
+	} while (ret == 1);
+	return ret;
+}
+
 static int put_row(struct write *w, const struct policy_item *it, uint64_t seq, uint64_t birth)
 {
-	struct record_queue_key k = record_queue_key(it->queue, seq);
+	struct record_queue_key k;
 	struct record_key h = record_key(it->hash);
-	struct record_queue_row row = {.birth = birth & RECORD_BIRTH_MAX,
-	                               .rounds = it->rounds & 0xff};
+	struct record_queue_row row = {.birth = birth};
+	int err = find_place(w, it, seq, &k);
 
+	if (err)
+		return err;
 	memcpy(row.hash, h.bytes, sizeof(row.hash));
 	++*rows_of(w, it->queue);
 	return db_put(w->s->db, w->txn, DB_QUEUES, queue_key_view(&k),
@@ -85,9 +108,7 @@ int queue_remove(struct write *w, const struct record_head *h, const struct reco
 		count_down(&w->st.small_bytes, h->charge);
 	else
 		count_down(&w->st.main_bytes, h->charge);
-	/* One that went another round in the main queue leaves its row to the queue's end. */
-	if (ret == 0)
-		ret = del_row(w, RECORD_MAIN, h->birth);
+	/* In the main queue it leaves its row to the queue's end. */
 	return ret < 0 ? ret : 0;
 }
 
@@ -133,7 +154,6 @@ static int next_row(struct write *w, struct step *step)
 		step->it = (struct policy_item){
 		        .hash = record_hash(view_make(row.hash, sizeof(row.hash))),
 		        .queue = q,
-		        .rounds = row.rounds,
 		};
 		step->birth = row.birth;
 		return 1;

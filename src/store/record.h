@@ -72,11 +72,9 @@ struct record_queue_key {
 struct record_queue_key record_queue_key(enum record_queue q, uint64_t seq);
 uint64_t record_queue_seq(struct view key);
 
-#define RECORD_BIRTH_MAX ((UINT64_C(1) << 56) - 1)
 struct record_queue_row { /* of the small and the main queue; the doomed one holds a digest */
 	unsigned char hash[16];
-	uint64_t birth : 56;
-	uint64_t rounds : 8; /* that it may go through the main queue unused, see policy.h */
+	uint64_t birth;
 };
 
 /* The row of a key's text in the table urls: "com.example.www:8080/path GET http" and the hash, so
