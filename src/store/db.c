@@ -349,13 +349,18 @@ int db_pages(struct db *db, struct MDB_txn *txn, struct db_pages *out)
 	return db_error(db, rc);
 }
 
-uint64_t db_value_pages(const struct db *db, size_t len)
+uint64_t db_run_pages(size_t page, size_t len)
 {
 	/* A node may fill half a page (MDB_MINKEYS is 2); what is larger goes to a run of its own.
 	 */
-	if (len + DB_NODE_HEAD + 64 <= (db->page - DB_PAGE_HEAD) / 2)
+	if (len + DB_NODE_HEAD + 64 <= (page - DB_PAGE_HEAD) / 2)
 		return 0;
-	return ((uint64_t)len + DB_PAGE_HEAD + db->page - 1) / db->page;
+	return ((uint64_t)len + DB_PAGE_HEAD + page - 1) / page;
+}
+
+uint64_t db_value_pages(const struct db *db, size_t len)
+{
+	return db_run_pages(db->page, len);
 }
 
 uint64_t db_allocated(const struct db *db)

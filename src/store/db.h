@@ -65,6 +65,8 @@ struct db_pages {
 int db_pages(struct db *db, struct MDB_txn *txn, struct db_pages *out);
 /* Pages that a value of `len` bytes takes beyond its place in the tree. */
 uint64_t db_value_pages(const struct db *db, size_t len);
+/* The same for pages of that size. */
+uint64_t db_run_pages(size_t page, size_t len);
 /* Bytes really allocated to the data file. */
 uint64_t db_allocated(const struct db *db);
 
