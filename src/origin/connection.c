@@ -69,7 +69,7 @@ static struct origin_conn *conn_new(struct origin *o, curl_socket_t fd)
 	c->magic = CONN_MAGIC;
 	c->fd = fd;
 	c->origin = o;
-	c->poll = net_poll_new(o->loop, fd, on_socket, c);
+	c->poll = net_poll_new(o->loop, fd, multi_ready, c);
 	if (!c->poll) {
 		free(c);
 		return NULL;
@@ -91,17 +91,6 @@ void connections_fini(struct origin *o)
 
 /* ---- libcurl's callbacks ---- */
 
-/* libcurl repeats by itself what died on a pooled connection, five times, POST too. Once is right,
- * and only of what may be (RFC 9110 §9.2.2). */
-static bool may_repeat(struct origin_transfer *t)
-{
-	if (t->idempotent && !t->sent && !t->repeated && !t->head_bytes)
-		return true;
-	failure_set(t, LARDER_ECLOSED, "connection_terminated",
-	            "The origin closed a kept connection, and the request must not be repeated.");
-	return false;
-}
-
 curl_socket_t connection_open(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
 {
 	struct origin_transfer *t = arg;
@@ -113,7 +102,7 @@ curl_socket_t connection_open(void *arg, curlsocktype purpose, struct curl_socka
 	transfer_resolved(t);
 	if (transfer_over(t) || !addr_from_sa(&a->addr, a->addrlen, &addr))
 		return CURL_SOCKET_BAD;
-	if (t->attempts && !may_repeat(t))
+	if (t->attempts && !transfer_may_repeat(t))
 		return CURL_SOCKET_BAD;
 	if (t->phase != PHASE_CONNECT)
 		transfer_phase(t, PHASE_CONNECT, t->origin->options->connect_timeout);
@@ -147,6 +136,11 @@ int connection_close(void *arg, curl_socket_t fd)
 	struct origin_conn *c = conn_of(o, fd);
 
 	check_magic(o, ORIGIN_MAGIC);
+	if (c && c->wanted) {
+		o->by_fd[fd] = NULL;
+		c->wanted = false;
+		return 0;
+	}
 	if (c)
 		conn_free(o, c);
 	return close(fd);
@@ -195,6 +189,25 @@ int connection_resolve(void *resolver, void *reserved, void *arg)
 	t->resolving = true;
 	transfer_phase(t, PHASE_RESOLVE, o->options->connect_timeout);
 	return 0;
+}
+
+/* ---- Connections for requests of our own ---- */
+
+struct origin_conn *connection_made(struct origin_transfer *t)
+{
+	curl_socket_t fd = CURL_SOCKET_BAD;
+	struct origin_conn *c;
+
+	if (curl_easy_getinfo(t->easy, CURLINFO_ACTIVESOCKET, &fd) || fd == CURL_SOCKET_BAD)
+		return NULL;
+	c = conn_of(t->origin, fd);
+	if (!c || c->foreign)
+		return NULL;
+	if (c->owner)
+		LIST_REMOVE(c, link);
+	c->owner = NULL;
+	c->tls = t->https;
+	return c;
 }
 
 /* ---- Before a request goes out ---- */
@@ -280,11 +293,10 @@ bool connection_has_excess(const struct origin_transfer *t)
 	return now && now - t->received > t->head_bytes;
 }
 
-/* Is the idle connection fit for another request? Bytes on it answer no request of ours: they would
- * be taken for the next one's answer (RFC 9112 §9.2). Under TLS nobody but its library can read
- * them; a ticket or a closing alert is more likely there, and either way a new connection does no
- * harm. */
-static bool is_clean(struct origin_transfer *t, const struct origin_conn *c)
+/* Bytes on an idle connection answer no request of ours: they would be taken for the next one's
+ * answer (RFC 9112 §9.2). Under TLS nobody but its library can read them; a ticket or a closing alert
+ * is more likely there, and either way a new connection does no harm. */
+bool connection_is_clean(struct origin *o, const struct origin_conn *c)
 {
 	char byte;
 	ssize_t n;
@@ -295,19 +307,15 @@ static bool is_clean(struct origin_transfer *t, const struct origin_conn *c)
 	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 		return true;
 	if (n > 0 && !c->tls)
-		stat_add(&t->origin->stats->desyncs, 1);
+		stat_add(&o->stats->desyncs, 1);
 	return false;
 }
 
-/* libcurl repeats by itself what died on a pooled connection: once is right, of what may be. */
+/* libcurl repeats by itself: on a connection that is new. */
 static int repeat(struct origin_transfer *t, bool reused)
 {
-	if (!t->idempotent || t->sent || t->repeated || t->head_bytes) {
-		failure_set(t, LARDER_ECLOSED, "connection_terminated",
-		            "The origin closed a kept connection, and the request must not be "
-		            "repeated.");
+	if (!transfer_may_repeat(t))
 		return CURL_PREREQFUNC_ABORT;
-	}
 	t->repeated = true;
 	stat_add(&t->origin->stats->retries, 1);
 	if (!reused)
@@ -327,29 +335,10 @@ static int check_reused(struct origin_transfer *t, const struct origin_conn *c)
 		            "The origin's address is not allowed as destination.");
 		return CURL_PREREQFUNC_ABORT;
 	}
-	if (is_clean(t, c))
+	if (connection_is_clean(t->origin, c))
 		return CURL_PREREQFUNC_OK;
 	t->again = AGAIN_FRESH;
 	return CURL_PREREQFUNC_ABORT;
-}
-
-static void begin_request(struct origin_transfer *t, const struct origin_conn *c, bool reused)
-{
-	const struct origin_options *options = t->origin->options;
-
-	t->fd = c->fd;
-	t->on_tls = c->tls;
-	t->info.addr = c->addr;
-	t->info.h2 = c->h2;
-	t->info.reused = reused;
-	t->info.request_time = net_loop_wall_s(t->origin->loop);
-	t->received = c->tls ? 0 : received(c->fd);
-	stat_add(reused ? &t->origin->stats->reuses : &t->origin->stats->connects, 1);
-	stat_add(&t->origin->stats->requests, 1);
-	if (t->length)
-		transfer_phase(t, PHASE_SEND, options->stall_timeout);
-	else
-		transfer_phase(t, PHASE_HEAD, options->first_byte_timeout);
 }
 
 int connection_prereq(void *arg, char *ip, char *local_ip, int port, int local_port)
@@ -362,6 +351,8 @@ int connection_prereq(void *arg, char *ip, char *local_ip, int port, int local_p
 	transfer_resolved(t);
 	if (transfer_over(t))
 		return CURL_PREREQFUNC_ABORT;
+	if (t->wired)
+		return CURL_PREREQFUNC_OK; /* no request of libcurl's */
 	c = find_opened(t, ip, local_ip, port, local_port);
 	if (!c) {
 		c = find_used(t->origin, ip, local_ip, port, local_port);
@@ -378,6 +369,7 @@ int connection_prereq(void *arg, char *ip, char *local_ip, int port, int local_p
 		return CURL_PREREQFUNC_ABORT;
 	if (reused && check_reused(t, c))
 		return CURL_PREREQFUNC_ABORT;
-	begin_request(t, c, reused);
+	t->received = c->tls ? 0 : received(c->fd);
+	transfer_sends(t, c, reused);
 	return CURL_PREREQFUNC_OK;
 }

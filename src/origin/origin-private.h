@@ -1,12 +1,17 @@
 /*
- * Inside room origin. libcurl is driven by origin.c alone (loop, timers, messages); the other files
- * are its callbacks and what they need:
+ * Inside room origin. libcurl makes all connections. On those to plain http origins, and for all
+ * requests with Upgrade, HTTP/1.1 is our own: it costs half of what libcurl's takes. The rest (https,
+ * HTTP/2) libcurl transfers itself.
  *
+ *   origin.c      the room's functions; the life of a transfer
+ *   multi.c       libcurl's multi interface on the loop; the only one that enters it
+ *   wire.c        HTTP/1.1 on a connection that libcurl made
+ *   pool.c        connections that are ours: kept, given out, waited for
  *   request.c     the request's bytes, and its body on the way out
  *   response.c    head, framing and body on the way in
- *   connection.c  sockets: policy, reuse, what must not be reused
+ *   connection.c  libcurl's sockets: policy, reuse, what must not be reused
  *   failure.c     errors in our words and those of RFC 9209
- *   upgrade.c     requests with Upgrade, which libcurl only connects for
+ *   upgrade.c     the stream after a 101
  */
 #ifndef LARDER_ORIGIN_PRIVATE_H
 #define LARDER_ORIGIN_PRIVATE_H
@@ -24,12 +29,15 @@
 #define CONN_MAGIC     0x6f72636fU
 
 #define PORT_BUCKETS  256
+#define HOST_BUCKETS  256
 #define RESOLVING_MAX 32          /* names resolved at once: a thread each */
 #define IDLE_MAX      512         /* transfers with their handles kept for reuse */
 #define REQUEST_MAX   (1UL << 20) /* text of a request head */
 #define NODES         5
+#define IN_ROOM       (128UL * 1024) /* read at once from a connection of ours */
 
-/* One socket that libcurl opened through us. */
+/* One socket that libcurl opened through us. Without a host it is libcurl's, in by_fd; with one it is
+ * ours: in use by a transfer, or idle. */
 struct origin_conn {
 	uint32_t magic;
 	int fd;
@@ -44,9 +52,28 @@ struct origin_conn {
 	bool tls, h2;
 	int local_port, port;
 	char local_ip[INET6_ADDRSTRLEN], ip[INET6_ADDRSTRLEN];
+	bool wanted;                   /* libcurl's, but to become ours when it closes it */
+	struct origin_host *host;
+	struct origin_transfer *user;  /* NULL: idle */
+	uint64_t idle_since_ms;
+	TAILQ_ENTRY(origin_conn) kept; /* its host's idle ones, the one used last first */
+	TAILQ_ENTRY(origin_conn) aged; /* all idle ones, the one used last at the end */
 };
 LIST_HEAD(origin_conns, origin_conn);
+TAILQ_HEAD(origin_idle, origin_conn);
 TAILQ_HEAD(origin_transfers, origin_transfer);
+
+/* A plain http origin, as long as there are connections to it or transfers that wait for one. */
+struct origin_host {
+	LIST_ENTRY(origin_host) link;
+	unsigned conns; /* those being made among them */
+	bool held;      /* somebody is choosing: nobody is woken, and it stays */
+	struct origin_idle idle;
+	struct origin_transfers waiting;
+	size_t len;
+	char name[]; /* "http://host:port" */
+};
+LIST_HEAD(origin_hosts, origin_host);
 
 struct origin {
 	uint32_t magic;
@@ -56,7 +83,7 @@ struct origin {
 	CURLM *multi;
 	struct net_timer timer; /* libcurl's */
 	struct net_task kick;   /* works off `work`, then what libcurl wants done at once */
-	bool due;
+	bool due, told; /* libcurl wants a call; it may have messages */
 	bool closing;
 	unsigned depth; /* > 0: inside libcurl, where handles must not be added or removed */
 	struct origin_transfers all, work, waiting, idle;
@@ -64,14 +91,19 @@ struct origin {
 	struct origin_conn **by_fd;
 	size_t nfds;
 	struct origin_conns ports[PORT_BUCKETS];
+	struct origin_hosts hosts[HOST_BUCKETS];
+	struct origin_idle aged;
+	unsigned nkept;
+	struct net_timer expiry; /* of the oldest idle connection of ours */
+	char *in;                /* IN_ROOM bytes; what is read is used within the call */
 	struct http_field *fields; /* for parsing; used within one call */
 };
 
 enum state {
 	STATE_IDLE,    /* in the pool */
 	STATE_NEW,     /* not given to libcurl (yet, or again) */
-	STATE_RUNNING, /* in the multi */
-	STATE_UPGRADE, /* connected for an Upgrade; reading and writing are ours */
+	STATE_RUNNING, /* in the multi: connecting, or libcurl's to the end */
+	STATE_WIRE,    /* connected; reading and writing are ours */
 	STATE_STREAM,  /* handed over as a stream */
 };
 enum phase { PHASE_WAIT, PHASE_RESOLVE, PHASE_CONNECT, PHASE_SEND, PHASE_HEAD, PHASE_BODY };
@@ -83,18 +115,37 @@ struct failure {
 	const char *detail; /* static, or the transfer's own text */
 };
 
+/* A transfer on a connection of ours, or over TLS on one that libcurl keeps for its handle. */
+struct wire {
+	struct origin_conn *conn; /* NULL: TLS */
+	struct net_poll *poll;    /* TLS: watches fd, a duplicate: libcurl watches its own */
+	int fd;
+	size_t head_at;           /* how much of the request's head has gone */
+	struct buf out;           /* request body, framed, on its way */
+	size_t out_at;
+	bool deaf;                /* the origin takes no more of the request */
+	struct buf in;            /* received and not used yet */
+	size_t scanned;           /* of it: holds no end of a head */
+	struct view rest;         /* what follows the head that is being reported */
+	bool keep;                /* fit for another request, as far as is known */
+};
+
 struct origin_transfer {
 	uint32_t magic;
 	enum state state;
 	enum phase phase;
 	enum again again;
 	struct origin *origin;
-	CURL *easy;
+	CURL *easy; /* made when it is first needed */
+	bool added; /* to the multi */
 	struct origin_handlers h;
 	void *arg;
 	TAILQ_ENTRY(origin_transfer) link;  /* all, or idle */
 	TAILQ_ENTRY(origin_transfer) queue; /* work, or waiting for a resolver */
-	bool queued, waiting;
+	bool queued;
+	struct origin_transfers *waits; /* in this list for a resolver, or a connection of a host */
+	bool turn;                      /* it has waited, and comes first */
+	struct origin_host *host;       /* of the connection that is being made */
 	bool cancelled, finished;
 	bool resolving;
 	struct net_timer timer;
@@ -102,11 +153,13 @@ struct origin_transfer {
 
 	/* The request; pointers into `text`. */
 	enum http_method method;
-	bool https, numeric, has_body, idempotent;
+	bool https, wired, numeric, has_body, idempotent;
 	uint64_t length, sent;
 	struct buf text;
 	struct curl_slist nodes[NODES];
-	const char *url, *target, *verb, *upgrade; /* upgrade: NULL, or the value */
+	const char *url, *target, *verb; /* the last two for libcurl */
+	bool upgrade;
+	struct view image;               /* wired: the head as it is sent */
 	bool send_paused, send_wanted, body_ended;
 
 	/* Attempts. */
@@ -135,32 +188,87 @@ struct origin_transfer {
 	struct failure failure;
 	char error[CURL_ERROR_SIZE];
 
-	struct upgrade *up;
+	struct wire wire;
+	struct upgrade *up; /* TLS: the stream */
 };
 
 /* origin.c */
 void transfer_queue(struct origin_transfer *t);
+void transfer_wait(struct origin_transfer *t, struct origin_transfers *list);
+void transfer_unwait(struct origin_transfer *t);
 void transfer_phase(struct origin_transfer *t, enum phase phase, uint64_t ms); /* 0: no limit */
 void transfer_finish(struct origin_transfer *t); /* outside libcurl only */
 void transfer_recycle(struct origin_transfer *t);
+/* Out of libcurl and off its connection, to start again. */
+void transfer_withdraw(struct origin_transfer *t);
 void transfer_resolved(struct origin_transfer *t);
+/* May it be repeated on a new connection (RFC 9110 §9.2.2)? Otherwise it has failed. */
+bool transfer_may_repeat(struct origin_transfer *t);
+/* Its request goes out on this connection. */
+void transfer_sends(struct origin_transfer *t, const struct origin_conn *c, bool reused);
 /* Must nothing more be reported to the callee? */
 static inline bool transfer_over(const struct origin_transfer *t)
 {
 	return t->cancelled || t->failure.err || t->complete;
 }
 
+/* multi.c */
+int multi_init(struct origin *o);
+void multi_fini(struct origin *o);
+/* Gives the transfer to libcurl: all of it, or to connect. 0 or LARDER_ENOMEM. */
+int multi_add(struct origin_transfer *t);
+void multi_remove(struct origin_transfer *t);
+void multi_unpause(struct origin_transfer *t);
+/* What libcurl wanted to have done, and what it has to say. */
+void multi_run(struct origin *o);
+void multi_ready(void *arg, int events); /* of a socket that is libcurl's; arg: origin_conn */
+/* As recv and send of a connection that libcurl made: > 0 bytes, 0 at the end, LARDER_EAGAIN,
+ * LARDER_ECLOSED. */
+ssize_t multi_receive(struct origin_transfer *t, void *dst, size_t room);
+ssize_t multi_transmit(struct origin_transfer *t, const void *src, size_t len);
+
+/* wire.c */
+/* Sends the request on a connection of ours. */
+void wire_begin(struct origin_transfer *t, struct origin_conn *c, bool reused);
+/* libcurl has connected. */
+void wire_connected(struct origin_transfer *t);
+void wire_resume(struct origin_transfer *t);
+/* Gives up the connection: to the pool if it is fit. */
+void wire_release(struct origin_transfer *t);
+void wire_ready(struct origin_transfer *t, int events);
+
+/* pool.c */
+enum { POOL_CONN = 1, POOL_CONNECT, POOL_WAIT };
+/* An idle connection to the transfer's origin (POOL_CONN), leave to make one (POOL_CONNECT: then
+ * t->host is set, and counts it), or POOL_WAIT: the transfer is queued again in its turn.
+ * LARDER_EREFUSED: the address is not allowed; LARDER_ECLOSED: cancelled meanwhile; LARDER_ENOMEM. */
+int pool_take(struct origin_transfer *t, struct origin_conn **conn);
+/* libcurl let go of the socket that it made for t: from here on it is ours. */
+void pool_adopt(struct origin_transfer *t, struct origin_conn *c);
+void pool_give(struct origin_conn *c);
+void pool_drop(struct origin_conn *c);
+/* Takes the descriptor out of the connection, which is gone. */
+int pool_detach(struct origin_conn *c);
+/* Gives the transfer's turn to the next that waits. */
+void pool_pass(struct origin_transfer *t);
+/* The connection of t->host was not made. */
+void pool_unmade(struct origin_transfer *t);
+void pool_init(struct origin *o);
+void pool_fini(struct origin *o);
+
 /* request.c */
 int origin_request_build(struct origin_transfer *t, const struct origin_request *req);
 int request_configure(struct origin_transfer *t);
+/* Body from the callee: > 0 bytes, 0 at its end, LARDER_EAGAIN (send_paused is set); LARDER_ECLOSED:
+ * the transfer has failed or was cancelled. t->body_ended says that nothing follows. */
+ssize_t request_take(struct origin_transfer *t, char *dst, size_t room);
 size_t request_body(char *dst, size_t size, size_t n, void *arg);
 
 /* response.c */
 size_t response_header(char *line, size_t size, size_t n, void *arg);
 size_t response_data(char *data, size_t size, size_t n, void *arg);
-/* A whole head in t->head: interim or final (then head_done). False: failed, cancelled or complete.
- */
-bool response_head(struct origin_transfer *t);
+/* A whole head: interim or final (then head_done). False: failed, cancelled, switched or complete. */
+bool response_head(struct origin_transfer *t, struct view text);
 /* Body bytes. False: stop (failed, cancelled, complete). *paused: nothing further was taken; the
  * same bytes have to be given again. */
 bool response_body(struct origin_transfer *t, struct view data, bool *paused);
@@ -175,10 +283,13 @@ int connection_close(void *arg, curl_socket_t fd);
 int connection_watch(CURL *easy, curl_socket_t fd, int what, void *arg, void *sockp);
 int connection_prereq(void *arg, char *ip, char *local_ip, int port, int local_port);
 int connection_resolve(void *resolver, void *reserved, void *arg);
+/* The connection that libcurl made for a wired transfer; NULL: there is none. */
+struct origin_conn *connection_made(struct origin_transfer *t);
+/* Is the idle connection fit for another request? */
+bool connection_is_clean(struct origin *o, const struct origin_conn *c);
 /* Did the origin send more on this connection than the head that was parsed? */
 bool connection_has_excess(const struct origin_transfer *t);
 void connections_fini(struct origin *o);
-void on_socket(void *arg, int events); /* origin.c */
 
 /* failure.c */
 /* Remembers why; the first reason stays. */
@@ -188,8 +299,6 @@ void failure_timeout(struct origin_transfer *t);
 void failure_count(struct origin_stats *stats, int err);
 
 /* upgrade.c */
-void upgrade_begin(struct origin_transfer *t);
-void upgrade_resume(struct origin_transfer *t);
 void upgrade_free(struct origin_transfer *t);
 /* A 101 came: makes the stream and hands it over. False: the transfer is over. */
 bool upgrade_switch(struct origin_transfer *t, const struct http_head *head);

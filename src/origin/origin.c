@@ -1,5 +1,5 @@
 /*
- * libcurl's multi interface on the loop, and the life of a transfer.
+ * The room's functions, and the life of a transfer.
  *
  * libcurl must not be entered from its own callbacks, and our callers may start, resume and cancel
  * from theirs. So these only note what is wanted in `work`; a task of the loop does it.
@@ -8,7 +8,8 @@
 
 #include <stdlib.h>
 
-#define HEAD_BUFFER 4096 /* what a transfer in the pool may keep of its buffers */
+#define HEAD_BUFFER 4096         /* what a transfer in the pool may keep of its buffers */
+#define OUT_MAX     (64UL * 1024) /* request body on its way */
 
 int origin_global_init(void)
 {
@@ -20,64 +21,13 @@ int origin_global_init(void)
 static void transfer_free(struct origin_transfer *t)
 {
 	curl_easy_cleanup(t->easy);
+	buf_fini(&t->wire.out);
+	buf_fini(&t->wire.in);
 	buf_fini(&t->text);
 	buf_fini(&t->head);
 	buf_fini(&t->trailers);
 	t->magic = 0;
 	free(t);
-}
-
-/* The options that never change. PROXY and NOPROXY keep libcurl from the environment. */
-static int set_fixed(struct origin_transfer *t)
-{
-	const struct origin_options *options = t->origin->options;
-	CURL *e = t->easy;
-	int bad = 0;
-
-	bad |= curl_easy_setopt(e, CURLOPT_PRIVATE, t);
-	bad |= curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
-	bad |= curl_easy_setopt(e, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
-	bad |= curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
-	bad |= curl_easy_setopt(e, CURLOPT_PROXY, "");
-	bad |= curl_easy_setopt(e, CURLOPT_NOPROXY, "*");
-	bad |= curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
-	bad |= curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L);
-	bad |= curl_easy_setopt(e, CURLOPT_HTTP_CONTENT_DECODING, 0L);
-	bad |= curl_easy_setopt(e, CURLOPT_HTTP_TRANSFER_DECODING, 0L);
-	bad |= curl_easy_setopt(e, CURLOPT_BUFFERSIZE, 32L * 1024);
-	bad |= curl_easy_setopt(e, CURLOPT_ERRORBUFFER, t->error);
-	bad |= curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)options->connect_timeout);
-	bad |= curl_easy_setopt(e, CURLOPT_MAXAGE_CONN,
-	                        (long)((options->origin_idle + 999) / 1000));
-	bad |= curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, (long)options->tls_verify);
-	bad |= curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, options->tls_verify ? 2L : 0L);
-	if (options->ca_file[0]) {
-		bad |= curl_easy_setopt(e, CURLOPT_CAINFO, options->ca_file);
-		bad |= curl_easy_setopt(e, CURLOPT_CAPATH, NULL);
-	}
-	return bad;
-}
-
-static int set_callbacks(struct origin_transfer *t)
-{
-	CURL *e = t->easy;
-	int bad = 0;
-
-	bad |= curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, response_header);
-	bad |= curl_easy_setopt(e, CURLOPT_HEADERDATA, t);
-	bad |= curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, response_data);
-	bad |= curl_easy_setopt(e, CURLOPT_WRITEDATA, t);
-	bad |= curl_easy_setopt(e, CURLOPT_READFUNCTION, request_body);
-	bad |= curl_easy_setopt(e, CURLOPT_READDATA, t);
-	bad |= curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, connection_prereq);
-	bad |= curl_easy_setopt(e, CURLOPT_PREREQDATA, t);
-	bad |= curl_easy_setopt(e, CURLOPT_RESOLVER_START_DATA, t);
-	bad |= curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, connection_open);
-	bad |= curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, t);
-	/* Called long after the transfer is gone. */
-	bad |= curl_easy_setopt(e, CURLOPT_CLOSESOCKETFUNCTION, connection_close);
-	bad |= curl_easy_setopt(e, CURLOPT_CLOSESOCKETDATA, t->origin);
-	return bad;
 }
 
 /* Lines with nothing behind the colon tell libcurl not to send its own. */
@@ -99,19 +49,66 @@ static struct origin_transfer *transfer_new(struct origin *o)
 		return NULL;
 	t->magic = TRANSFER_MAGIC;
 	t->origin = o;
-	t->easy = curl_easy_init();
+	t->fd = -1;
+	t->wire.fd = -1;
+	buf_init(&t->wire.out, OUT_MAX);
+	buf_init(&t->wire.in, o->options->response_head_max + 2 * IN_ROOM);
 	buf_init(&t->text, REQUEST_MAX);
 	buf_init(&t->head, o->options->response_head_max);
 	buf_init(&t->trailers, o->options->response_head_max);
 	init_nodes(t);
 	LIST_INIT(&t->opening);
 	net_timer_init(&t->timer, o->loop, on_deadline);
-	if (!t->easy || set_fixed(t) || set_callbacks(t)) {
-		transfer_free(t);
-		return NULL;
-	}
 	return t;
 }
+
+/* ---- Queues ---- */
+
+void transfer_queue(struct origin_transfer *t)
+{
+	struct origin *o = t->origin;
+
+	if (!t->queued && !t->waits) {
+		TAILQ_INSERT_TAIL(&o->work, t, queue);
+		t->queued = true;
+	}
+	net_task_post(o->loop, &o->kick);
+}
+
+/* It is in no other queue meanwhile. One that waits again goes before the others. */
+void transfer_wait(struct origin_transfer *t, struct origin_transfers *list)
+{
+	check(!t->waits);
+	if (t->queued)
+		TAILQ_REMOVE(&t->origin->work, t, queue);
+	t->queued = false;
+	t->waits = list;
+	if (t->turn)
+		TAILQ_INSERT_HEAD(list, t, queue);
+	else
+		TAILQ_INSERT_TAIL(list, t, queue);
+	t->turn = false;
+}
+
+void transfer_unwait(struct origin_transfer *t)
+{
+	if (!t->waits)
+		return;
+	TAILQ_REMOVE(t->waits, t, queue);
+	t->waits = NULL;
+}
+
+static void wake_resolving(struct origin *o)
+{
+	struct origin_transfer *next = TAILQ_FIRST(&o->waiting);
+
+	if (!next || o->resolving >= RESOLVING_MAX)
+		return;
+	transfer_unwait(next);
+	transfer_queue(next);
+}
+
+/* ---- What is left behind ---- */
 
 static void trim(struct buf *b)
 {
@@ -143,6 +140,8 @@ static void forget_answer(struct origin_transfer *t)
 		http_chunked_fini(&t->chunked);
 	trim(&t->head);
 	trim(&t->trailers);
+	trim(&t->wire.in);
+	trim(&t->wire.out);
 	t->chunked_used = false;
 	t->head_bytes = t->left = t->body_bytes = t->sent = 0;
 	t->interims = 0;
@@ -152,20 +151,14 @@ static void forget_answer(struct origin_transfer *t)
 	t->recv_paused = t->recv_wanted = t->send_paused = t->send_wanted = t->body_ended = false;
 	t->failure = (struct failure){0};
 	t->info = (struct origin_info){0};
-	t->cancelled = t->finished = t->fresh = t->repeated = false;
+	t->cancelled = t->finished = t->fresh = t->repeated = t->turn = false;
 }
 
-/* Out of libcurl, for good or to start again. */
-static void withdraw(struct origin_transfer *t)
+void transfer_withdraw(struct origin_transfer *t)
 {
-	struct origin *o = t->origin;
-
-	if (t->state != STATE_NEW) {
-		check(o->depth == 0);
-		o->depth++;
-		curl_multi_remove_handle(o->multi, t->easy);
-		o->depth--;
-	}
+	wire_release(t);
+	multi_remove(t);
+	pool_unmade(t);
 	t->state = STATE_NEW;
 	forget_attempt(t);
 }
@@ -177,13 +170,15 @@ void transfer_recycle(struct origin_transfer *t)
 	check_magic(t, TRANSFER_MAGIC);
 	check(t->state != STATE_IDLE);
 	upgrade_free(t);
-	withdraw(t);
+	transfer_withdraw(t);
 	net_timer_stop(&t->timer);
 	if (t->queued)
 		TAILQ_REMOVE(&o->work, t, queue);
-	if (t->waiting)
-		TAILQ_REMOVE(&o->waiting, t, queue);
-	t->queued = t->waiting = false;
+	t->queued = false;
+	transfer_unwait(t);
+	if (t->turn)
+		pool_pass(t);
+	wake_resolving(o);
 	TAILQ_REMOVE(&o->all, t, link);
 	stat_sub(&o->stats->active, 1);
 	forget_answer(t);
@@ -197,33 +192,17 @@ void transfer_recycle(struct origin_transfer *t)
 	o->nidle++;
 }
 
-void transfer_queue(struct origin_transfer *t)
-{
-	struct origin *o = t->origin;
-
-	if (!t->queued && !t->waiting) {
-		TAILQ_INSERT_TAIL(&o->work, t, queue);
-		t->queued = true;
-	}
-	net_task_post(o->loop, &o->kick);
-}
-
 /* The name is resolved, or nobody asks any more: the next one's turn. */
 void transfer_resolved(struct origin_transfer *t)
 {
 	struct origin *o = t->origin;
-	struct origin_transfer *next = TAILQ_FIRST(&o->waiting);
 
 	if (!t->resolving)
 		return;
 	t->resolving = false;
 	check(o->resolving > 0);
 	o->resolving--;
-	if (!next)
-		return;
-	TAILQ_REMOVE(&o->waiting, next, queue);
-	next->waiting = false;
-	transfer_queue(next);
+	wake_resolving(o);
 }
 
 /* ---- Deadlines ---- */
@@ -283,147 +262,76 @@ void transfer_finish(struct origin_transfer *t)
 	transfer_recycle(t);
 }
 
-static void run_again(struct origin_transfer *t)
+/* libcurl repeats by itself what died on a pooled connection, five times, POST too. Once is right,
+ * and only of what may be. */
+bool transfer_may_repeat(struct origin_transfer *t)
 {
-	struct origin *o = t->origin;
-	bool waits = t->again == AGAIN_RESOLVE;
-
-	t->fresh = t->again == AGAIN_FRESH || t->fresh;
-	withdraw(t);
-	if (waits && o->resolving >= RESOLVING_MAX) {
-		if (t->queued)
-			TAILQ_REMOVE(&o->work, t, queue);
-		t->queued = false;
-		t->waiting = true;
-		TAILQ_INSERT_TAIL(&o->waiting, t, queue);
-		return;
-	}
-	transfer_queue(t);
+	if (t->idempotent && !t->sent && !t->repeated && !t->head_bytes)
+		return true;
+	failure_set(t, LARDER_ECLOSED, "connection_terminated",
+	            "The origin closed a kept connection, and the request must not be repeated.");
+	return false;
 }
 
-/* libcurl is through with a transfer. */
-static void ended(struct origin_transfer *t, CURLcode code)
+/* ---- Beginning ---- */
+
+void transfer_sends(struct origin_transfer *t, const struct origin_conn *c, bool reused)
 {
-	if (t->cancelled) {
-		transfer_recycle(t);
-		return;
-	}
-	if (t->again && !t->failure.err) {
-		run_again(t);
-		return;
-	}
-	if (code == CURLE_OK && t->upgrade) {
-		upgrade_begin(t);
-		return;
-	}
-	if (code == CURLE_OK)
-		response_end(t);
-	else if (!t->complete)
-		failure_from_curl(t, code);
+	const struct origin_options *options = t->origin->options;
+
+	t->fd = c->fd;
+	t->on_tls = c->tls;
+	t->info.addr = c->addr;
+	t->info.h2 = c->h2;
+	t->info.reused = reused;
+	t->info.request_time = net_loop_wall_s(t->origin->loop);
+	stat_add(reused ? &t->origin->stats->reuses : &t->origin->stats->connects, 1);
+	stat_add(&t->origin->stats->requests, 1);
+	if (t->length)
+		transfer_phase(t, PHASE_SEND, options->stall_timeout);
+	else
+		transfer_phase(t, PHASE_HEAD, options->first_byte_timeout);
+}
+
+static void not_launched(struct origin_transfer *t, int err)
+{
+	failure_set(t, err, "proxy_internal_error", "The request could not be set up.");
 	transfer_finish(t);
 }
 
-/* ---- Driving libcurl ---- */
-
-static void read_messages(struct origin *o)
+/* With libcurl: all of it, or the making of a connection. */
+static void launch_curl(struct origin_transfer *t)
 {
-	struct origin_transfer *t;
-	CURLMsg *m;
-	int left;
+	int err = multi_add(t);
 
-	while ((m = curl_multi_info_read(o->multi, &left))) {
-		CURLcode code = m->data.result;
-
-		if (m->msg != CURLMSG_DONE)
-			continue;
-		curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&t);
-		check_magic(t, TRANSFER_MAGIC);
-		ended(t, code);
-	}
-}
-
-static void act(struct origin *o, curl_socket_t fd, int events)
-{
-	int running;
-
-	check(o->depth == 0);
-	o->depth++;
-	curl_multi_socket_action(o->multi, fd, events, &running);
-	o->depth--;
-	read_messages(o);
-}
-
-void on_socket(void *arg, int events)
-{
-	struct origin_conn *c = arg;
-
-	check_magic(c, CONN_MAGIC);
-	act(c->origin, c->fd,
-	    (events & NET_READ ? CURL_CSELECT_IN : 0) |
-	            (events & NET_WRITE ? CURL_CSELECT_OUT : 0));
-}
-
-static void on_timer(struct net_timer *timer)
-{
-	act(container_of(timer, struct origin, timer), CURL_SOCKET_TIMEOUT, 0);
-}
-
-static int curl_wants_timer(CURLM *multi, long ms, void *arg)
-{
-	struct origin *o = arg;
-
-	o->due = ms == 0;
-	if (ms > 0)
-		net_timer_set(&o->timer, (uint64_t)ms);
-	else
-		net_timer_stop(&o->timer);
-	if (o->due)
-		net_task_post(o->loop, &o->kick);
-	return 0;
-}
-
-static void unpause(struct origin_transfer *t)
-{
-	struct origin *o = t->origin;
-	CURLcode code;
-
-	if (t->recv_paused && t->recv_wanted) {
-		t->recv_paused = false;
-		transfer_phase(t, PHASE_BODY, o->options->stall_timeout);
-	}
-	if (t->send_paused && t->send_wanted) {
-		t->send_paused = false;
-		if (t->phase == PHASE_SEND)
-			transfer_phase(t, PHASE_SEND, o->options->stall_timeout);
-	}
-	t->recv_wanted = t->send_wanted = false;
-	o->depth++;
-	code = curl_easy_pause(t->easy, (t->recv_paused ? CURLPAUSE_RECV : 0) |
-	                                        (t->send_paused ? CURLPAUSE_SEND : 0));
-	o->depth--;
-	/* Its callbacks may have refused what was held back: then nobody else ends the transfer. */
-	if (code != CURLE_OK)
-		ended(t, code);
-}
-
-static void launch(struct origin_transfer *t)
-{
-	struct origin *o = t->origin;
-	int err = request_configure(t);
-
-	if (!err) {
-		o->depth++;
-		err = curl_multi_add_handle(o->multi, t->easy) ? LARDER_ENOMEM : 0;
-		o->depth--;
-	}
 	if (err) {
-		failure_set(t, err, "proxy_internal_error", "The request could not be set up.");
-		transfer_finish(t);
+		not_launched(t, err);
 		return;
 	}
 	t->state = STATE_RUNNING;
 	if (!net_timer_active(&t->timer))
-		transfer_phase(t, PHASE_WAIT, o->options->first_byte_timeout);
+		transfer_phase(t, PHASE_WAIT, t->origin->options->first_byte_timeout);
+}
+
+static void launch(struct origin_transfer *t)
+{
+	struct origin_conn *c;
+	int r = t->wired && !t->https ? pool_take(t, &c) : POOL_CONNECT;
+
+	switch (r) {
+	case POOL_CONN:
+		wire_begin(t, c, true);
+		break;
+	case POOL_CONNECT:
+		launch_curl(t);
+		break;
+	case POOL_WAIT:
+		if (!net_timer_active(&t->timer))
+			transfer_phase(t, PHASE_WAIT, t->origin->options->first_byte_timeout);
+		break;
+	default:
+		not_launched(t, r);
+	}
 }
 
 static void work(struct origin_transfer *t)
@@ -432,10 +340,10 @@ static void work(struct origin_transfer *t)
 		transfer_recycle(t);
 	else if (t->state == STATE_NEW)
 		launch(t);
-	else if (t->state == STATE_UPGRADE)
-		upgrade_resume(t);
+	else if (t->state == STATE_WIRE)
+		wire_resume(t);
 	else if (t->state == STATE_RUNNING)
-		unpause(t);
+		multi_unpause(t);
 }
 
 static void on_kick(struct net_task *task)
@@ -451,12 +359,7 @@ static void on_kick(struct net_task *task)
 		t->queued = false;
 		work(t);
 	}
-	if (o->due) {
-		o->due = false;
-		act(o, CURL_SOCKET_TIMEOUT, 0);
-	} else {
-		read_messages(o);
-	}
+	multi_run(o);
 	if (!TAILQ_EMPTY(&o->work))
 		net_task_post(o->loop, &o->kick);
 }
@@ -467,7 +370,6 @@ struct origin *origin_new(struct net_loop *l, const struct origin_options *optio
                           struct origin_stats *stats)
 {
 	struct origin *o = calloc(1, sizeof(*o));
-	int bad = 0;
 
 	if (!o)
 		return NULL;
@@ -476,25 +378,14 @@ struct origin *origin_new(struct net_loop *l, const struct origin_options *optio
 	TAILQ_INIT(&o->work);
 	TAILQ_INIT(&o->waiting);
 	TAILQ_INIT(&o->idle);
-	net_timer_init(&o->timer, l, on_timer);
 	net_task_init(&o->kick, on_kick);
+	pool_init(o);
 	o->fields = calloc((size_t)options->response_fields_max, sizeof(*o->fields));
-	o->multi = curl_multi_init();
-	if (!o->fields || !o->multi)
-		goto out;
-	bad |= curl_multi_setopt(o->multi, CURLMOPT_SOCKETFUNCTION, connection_watch);
-	bad |= curl_multi_setopt(o->multi, CURLMOPT_SOCKETDATA, o);
-	bad |= curl_multi_setopt(o->multi, CURLMOPT_TIMERFUNCTION, curl_wants_timer);
-	bad |= curl_multi_setopt(o->multi, CURLMOPT_TIMERDATA, o);
-	bad |= curl_multi_setopt(o->multi, CURLMOPT_MAXCONNECTS, (long)options->origin_connections);
-	bad |= curl_multi_setopt(o->multi, CURLMOPT_MAX_HOST_CONNECTIONS,
-	                         (long)options->origin_host_connections);
-	if (!bad)
+	o->in = malloc(IN_ROOM);
+	if (o->fields && o->in && multi_init(o) == 0)
 		return o;
-out:
-	if (o->multi)
-		curl_multi_cleanup(o->multi);
 	free(o->fields);
+	free(o->in);
 	free(o);
 	return NULL;
 }
@@ -514,11 +405,11 @@ void origin_free(struct origin *o)
 	}
 	TAILQ_FOREACH_SAFE (t, &o->idle, link, next)
 		transfer_free(t);
-	curl_multi_cleanup(o->multi);
-	connections_fini(o);
-	net_timer_stop(&o->timer);
+	multi_fini(o);
+	pool_fini(o);
 	net_task_cancel(o->loop, &o->kick);
 	free(o->fields);
+	free(o->in);
 	o->magic = 0;
 	free(o);
 }
@@ -537,7 +428,6 @@ struct origin_transfer *origin_start(struct origin *o, const struct origin_reque
 		t = transfer_new(o);
 		if (!t)
 			return NULL;
-		t->fd = -1;
 	}
 	if (origin_request_build(t, req)) {
 		trim(&t->text);
@@ -575,9 +465,6 @@ void origin_cancel(struct origin_transfer *t)
 		return;
 	t->cancelled = true;
 	net_timer_stop(&t->timer);
-	if (t->waiting) {
-		TAILQ_REMOVE(&t->origin->waiting, t, queue);
-		t->waiting = false;
-	}
+	transfer_unwait(t);
 	transfer_queue(t);
 }

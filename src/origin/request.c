@@ -1,5 +1,5 @@
 /*
- * Requests, byte-true. libcurl edits field lines that it knows (Host, Expect, Content-Length, …)
+ * Requests, byte-true. On connections of ours they go as they are. libcurl edits field lines that it knows (Host, Expect, Content-Length, …)
  * and drops empty ones, but it sends what it does not know as it is, line breaks included: so all
  * lines go as one, behind empty ones that switch off what libcurl would add.
  */
@@ -89,40 +89,72 @@ static void protect_empty(char *lines)
 	}
 }
 
-int origin_request_build(struct origin_transfer *t, const struct origin_request *req)
+/* What libcurl puts together again: target and method, and the lines in one. */
+static void build_parts(struct origin_transfer *t, const struct origin_request *req)
 {
-	size_t url, target, verb, upgrade = 0, fields;
 	struct buf *b = &t->text;
-	struct addr unused;
+	size_t target = add_string(b, req->target), verb = add_string(b, req->method);
+	size_t fields = b->len;
 
-	buf_reset(b);
-	buf_printf(b, "%s://%.*s:%u", req->scheme == HTTP_SCHEME_HTTPS ? "https" : "http",
-	           VFMT(req->host), (unsigned)req->port);
-	url = 0;
-	buf_addc(b, '\0');
-	target = add_string(b, req->target);
-	verb = add_string(b, req->method);
-	/* A server may always ignore Upgrade, and so may we: with a body it is left out. */
-	if (req->upgrade.len && !req->has_body)
-		upgrade = add_string(b, req->upgrade);
-	fields = b->len;
 	add_fields(b, req);
 	/* libcurl ends the last line itself. */
 	if (!b->err && b->len > fields)
 		b->len -= 2;
 	buf_addc(b, '\0');
 	if (b->err)
-		return b->err;
-	t->url = b->data + url;
+		return;
 	t->target = b->data + target;
 	t->verb = b->data + verb;
-	t->upgrade = upgrade ? b->data + upgrade : NULL;
 	t->nodes[GLUE].data = b->data + fields;
-	if (!upgrade)
-		protect_empty(b->data + fields);
+	protect_empty(b->data + fields);
 	t->nodes[GLUE - 1].next = b->data[fields] ? &t->nodes[GLUE] : NULL;
-	t->method = http_method_lookup(req->method);
+}
+
+/* The head as it is sent. */
+static void build_image(struct origin_transfer *t, const struct origin_request *req)
+{
+	struct buf *b = &t->text;
+	size_t start = b->len;
+
+	buf_addv(b, req->method);
+	buf_addc(b, ' ');
+	buf_addv(b, req->target);
+	BUF_ADD_LIT(b, " HTTP/1.1\r\n");
+	add_fields(b, req);
+	if (req->has_body && req->length == HTTP_LENGTH_UNKNOWN)
+		BUF_ADD_LIT(b, "Transfer-Encoding: chunked\r\n");
+	if (t->upgrade) {
+		BUF_ADD_LIT(b, "Connection: upgrade\r\nUpgrade: ");
+		add_line(b, req->upgrade);
+	}
+	BUF_ADD_LIT(b, "\r\n");
+	if (!b->err)
+		t->image = view_make(b->data + start, b->len - start);
+}
+
+int origin_request_build(struct origin_transfer *t, const struct origin_request *req)
+{
+	struct buf *b = &t->text;
+	struct addr unused;
+
+	buf_reset(b);
 	t->https = req->scheme == HTTP_SCHEME_HTTPS;
+	/* A server may always ignore Upgrade, and so may we: with a body it is left out. */
+	t->upgrade = req->upgrade.len && !req->has_body;
+	t->wired = !t->https || t->upgrade;
+	buf_addv(b, t->https ? V("https://") : V("http://"));
+	buf_addv(b, req->host);
+	buf_addc(b, ':');
+	buf_addu(b, req->port);
+	buf_addc(b, '\0');
+	if (t->wired)
+		build_image(t, req);
+	else
+		build_parts(t, req);
+	if (b->err)
+		return b->err;
+	t->url = b->data;
+	t->method = http_method_lookup(req->method);
 	t->numeric = addr_parse_ip(req->host, 0, &unused) == 0;
 	t->has_body = req->has_body;
 	t->idempotent = req->idempotent;
@@ -132,7 +164,7 @@ int origin_request_build(struct origin_transfer *t, const struct origin_request 
 
 static long http_version(const struct origin_transfer *t)
 {
-	return t->https && !t->upgrade && t->origin->options->origin_http2 ? CURL_HTTP_VERSION_2TLS
+	return t->https && !t->wired && t->origin->options->origin_http2 ? CURL_HTTP_VERSION_2TLS
 	                                                                   : CURL_HTTP_VERSION_1_1;
 }
 
@@ -141,6 +173,8 @@ static int configure_method(struct origin_transfer *t)
 {
 	int bad = curl_easy_setopt(t->easy, CURLOPT_HTTPGET, 1L);
 
+	if (t->wired)
+		return bad;
 	if (t->has_body) {
 		curl_off_t size = t->length == HTTP_LENGTH_UNKNOWN ? -1 : (curl_off_t)t->length;
 
@@ -155,56 +189,46 @@ static int configure_method(struct origin_transfer *t)
 int request_configure(struct origin_transfer *t)
 {
 	CURL *e = t->easy;
+	bool forbid = !t->origin->options->origin_idle && !t->wired;
 	int bad = configure_method(t);
-	bool forbid = !t->origin->options->origin_idle;
 
 	bad |= curl_easy_setopt(e, CURLOPT_URL, t->url);
-	bad |= curl_easy_setopt(e, CURLOPT_REQUEST_TARGET, t->target);
-	bad |= curl_easy_setopt(e, CURLOPT_HTTPHEADER, t->nodes);
+	bad |= curl_easy_setopt(e, CURLOPT_REQUEST_TARGET, t->wired ? NULL : t->target);
+	bad |= curl_easy_setopt(e, CURLOPT_HTTPHEADER, t->wired ? NULL : t->nodes);
 	bad |= curl_easy_setopt(e, CURLOPT_HTTP_VERSION, http_version(t));
 	bad |= curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, (long)t->fresh);
 	bad |= curl_easy_setopt(e, CURLOPT_FORBID_REUSE, (long)forbid);
-	bad |= curl_easy_setopt(e, CURLOPT_CONNECT_ONLY, (long)(t->upgrade != NULL));
+	bad |= curl_easy_setopt(e, CURLOPT_CONNECT_ONLY, (long)t->wired);
 	bad |= curl_easy_setopt(e, CURLOPT_RESOLVER_START_FUNCTION,
 	                        t->numeric ? NULL : connection_resolve);
 	return bad ? LARDER_ENOMEM : 0;
 }
 
-static void body_over(struct origin_transfer *t)
-{
-	t->body_ended = true;
-	if (!t->head_done)
-		transfer_phase(t, PHASE_HEAD, t->origin->options->first_byte_timeout);
-}
-
-static size_t body_failed(struct origin_transfer *t, int err, const char *detail)
+static int body_failed(struct origin_transfer *t, int err, const char *detail)
 {
 	failure_set(t, err, "http_request_error", detail);
-	return CURL_READFUNC_ABORT;
+	return LARDER_ECLOSED;
 }
 
-size_t request_body(char *dst, size_t size, size_t n, void *arg)
+ssize_t request_take(struct origin_transfer *t, char *dst, size_t room)
 {
-	struct origin_transfer *t = arg;
-	size_t room = size * n;
 	ssize_t got;
 
 	check_magic(t, TRANSFER_MAGIC);
 	if (transfer_over(t))
-		return CURL_READFUNC_ABORT;
+		return LARDER_ECLOSED;
 	if (t->length != HTTP_LENGTH_UNKNOWN && room > t->length - t->sent)
 		room = (size_t)(t->length - t->sent);
-	if (!room || t->body_ended)
+	if (!room)
+		t->body_ended = true;
+	if (t->body_ended)
 		return 0;
 	got = t->h.body(t->arg, dst, room);
 	if (t->cancelled)
-		return CURL_READFUNC_ABORT;
+		return LARDER_ECLOSED;
 	if (got == LARDER_EAGAIN) {
-		/* The callee's delay, not the origin's. */
-		if (t->phase == PHASE_SEND)
-			transfer_phase(t, PHASE_SEND, 0);
 		t->send_paused = true;
-		return CURL_READFUNC_PAUSE;
+		return LARDER_EAGAIN;
 	}
 	if (got < 0)
 		return body_failed(t, (int)got, "The request body could not be read.");
@@ -213,10 +237,27 @@ size_t request_body(char *dst, size_t size, size_t n, void *arg)
 		return body_failed(t, LARDER_ECLOSED, "The request body ended early.");
 	t->sent += (uint64_t)got;
 	stat_add(&t->origin->stats->bytes_out, (uint64_t)got);
-	if (got == 0 || t->sent == t->length)
-		body_over(t);
-	else if (!t->recv_paused)
-		transfer_phase(t, t->head_done ? PHASE_BODY : PHASE_SEND,
-		               t->origin->options->stall_timeout);
+	t->body_ended = got == 0 || t->sent == t->length;
+	return got;
+}
+
+size_t request_body(char *dst, size_t size, size_t n, void *arg)
+{
+	struct origin_transfer *t = arg;
+	const struct origin_options *options = t->origin->options;
+	ssize_t got = request_take(t, dst, size * n);
+
+	if (got == LARDER_EAGAIN) {
+		/* The callee's delay, not the origin's. */
+		if (t->phase == PHASE_SEND)
+			transfer_phase(t, PHASE_SEND, 0);
+		return CURL_READFUNC_PAUSE;
+	}
+	if (got < 0)
+		return CURL_READFUNC_ABORT;
+	if (t->body_ended && !t->head_done)
+		transfer_phase(t, PHASE_HEAD, options->first_byte_timeout);
+	else if (!t->body_ended && !t->recv_paused)
+		transfer_phase(t, t->head_done ? PHASE_BODY : PHASE_SEND, options->stall_timeout);
 	return (size_t)got;
 }

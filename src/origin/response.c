@@ -35,7 +35,7 @@ static bool interim(struct origin_transfer *t, const struct http_head *head)
 {
 	if (head->status == 101) {
 		/* Only what was asked for may be switched to (RFC 9110 §7.8). */
-		if (!t->up)
+		if (!t->upgrade)
 			return broken(t, "http_protocol_error",
 			              "The origin switched protocols without being asked.");
 		if (!http_find(head, HTTP_UPGRADE, 0))
@@ -66,9 +66,13 @@ static bool may_be_reused(const struct origin_transfer *t, const struct http_hea
 	/* libcurl would speak HTTP/1.0 to this origin from now on. */
 	if (head->minor == 0)
 		return false;
+	if (t->wired && !http_keeps_alive(head))
+		return false;
 	/* RFC 9110 §8.6: no Content-Length in a 204; who sends one may send a body too. */
 	if (head->status == 204 && length_matters(head))
 		return false;
+	if (t->wired)
+		return t->framing != HTTP_BODY_CLOSE;
 	if (t->framing == HTTP_BODY_NONE || (t->framing == HTTP_BODY_LENGTH && !t->left))
 		return !connection_has_excess(t);
 	return true;
@@ -87,8 +91,12 @@ static bool final(struct origin_transfer *t, const struct http_head *head)
 	t->left = t->framing == HTTP_BODY_LENGTH ? length : 0;
 	t->head_done = true;
 	t->info.response_time = net_loop_wall_s(t->origin->loop);
-	if (!t->up && !may_be_reused(t, head))
+	t->wire.keep = may_be_reused(t, head);
+	if (!t->wired && !t->wire.keep)
 		curl_easy_setopt(t->easy, CURLOPT_FORBID_REUSE, 1L);
+	/* RFC 9112 §9.5: an error means that the rest of the request is not wanted. */
+	if (t->has_body && !t->body_ended && head->status >= 300)
+		t->wire.deaf = true;
 	if (t->framing == HTTP_BODY_CHUNKED) {
 		http_chunked_init(&t->chunked, t->origin->options->response_head_max);
 		t->chunked_used = true;
@@ -100,14 +108,14 @@ static bool final(struct origin_transfer *t, const struct http_head *head)
 		return false;
 	/* libcurl would wait for a body if it was not told NOBODY, as for a HEAD that has one
 	 * itself. */
-	if (t->method == HTTP_METHOD_HEAD && t->has_body) {
+	if (!t->wired && t->method == HTTP_METHOD_HEAD && t->has_body) {
 		t->complete = true;
 		return false;
 	}
 	return true;
 }
 
-bool response_head(struct origin_transfer *t)
+bool response_head(struct origin_transfer *t, struct view text)
 {
 	struct origin *o = t->origin;
 	struct http_fault fault = {0};
@@ -115,12 +123,12 @@ bool response_head(struct origin_transfer *t)
 	int64_t n;
 
 	http_head_init(&head, o->fields, (unsigned)o->options->response_fields_max);
-	n = http_parse_response(&head, buf_view(&t->head), o->options->response_head_max, &fault);
+	n = http_parse_response(&head, text, o->options->response_head_max, &fault);
 	if (n == LARDER_ELIMIT)
 		return broken(t, "http_response_header_section_size", fault.text);
 	if (n < 0)
 		return broken(t, "http_protocol_error", fault.text);
-	if ((size_t)n != t->head.len)
+	if ((size_t)n != text.len)
 		return broken(t, "http_protocol_error",
 		              "The response head does not end where its lines do.");
 	return head.status < 200 ? interim(t, &head) : final(t, &head);
@@ -159,7 +167,7 @@ size_t response_header(char *line, size_t size, size_t n, void *arg)
 	}
 	if (!(v.len <= 2 && (v.ptr[0] == '\r' || v.ptr[0] == '\n')))
 		return v.len;
-	ok = response_head(t);
+	ok = response_head(t, buf_view(&t->head));
 	buf_reset(&t->head);
 	return ok ? v.len : 0;
 }

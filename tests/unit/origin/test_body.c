@@ -58,7 +58,7 @@ static const struct {
 START_TEST(upload)
 {
 	static const char chunked_head[] =
-	        "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nHost: a\r\n";
+	        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n";
 	static const char plain_head[] = "POST / HTTP/1.1\r\nHost: a\r\n";
 	size_t after = strlen(strstr(uploads[_i].sent, "\r\n\r\n")) - 4;
 	const struct step steps[] = {
