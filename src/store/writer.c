@@ -320,6 +320,15 @@ static int transact(struct store *s, struct batch *b, bool *again)
 	return 0;
 }
 
+static void complain(struct store *s, const struct op *op)
+{
+	static uint64_t told;
+
+	stat_add_mt(op->err == LARDER_ENOSPC ? &s->stats->refused_full : &s->stats->errors, 1);
+	log_limited(&told, LOG_L_WARNING, "store: a response is not %s: %s",
+	            op->kind == OP_INSERT ? "stored" : "changed", larder_strerror(op->err));
+}
+
 static void hand_over(struct store *s, struct batch *b)
 {
 	struct writer *w = &s->writer;
@@ -327,10 +336,8 @@ static void hand_over(struct store *s, struct batch *b)
 	bool wake = false;
 
 	TAILQ_FOREACH (op, &b->done, link) {
-		if (op->err == LARDER_ENOSPC)
-			stat_add_mt(&s->stats->refused_full, 1);
-		else if (op->err && op->err != LARDER_ENOENT)
-			stat_add_mt(&s->stats->errors, 1);
+		if (op->err && op->err != LARDER_ENOENT)
+			complain(s, op);
 	}
 	pthread_mutex_lock(&w->lock);
 	TAILQ_FOREACH (op, &b->done, link) {
