@@ -18,7 +18,7 @@ const char *const sim_kinds[][2] = {
 
 struct maker {
 	const struct sim_recipe *r;
-	double *sums;        /* cumulated weights of the ranks */
+	double *sums; /* cumulated weights of the ranks */
 	uint32_t *by_rank;
 	uint64_t state;
 	uint32_t done, fresh; /* requests made; the next object nobody has asked for */
@@ -127,7 +127,7 @@ static int prepare(struct maker *m)
 int sim_generate_each(const struct sim_recipe *r, int (*emit)(void *arg, uint32_t object),
                       void *arg)
 {
-	static int (*const makers[])(struct maker *m) = {popular, scan, loop, drift, brief};
+	static int (*const makers[])(struct maker * m) = {popular, scan, loop, drift, brief};
 	struct maker m = {.r = r, .state = r->seed, .emit = emit, .arg = arg};
 	size_t kind = 0;
 	int err;

@@ -114,8 +114,19 @@ static int parse_count(const char *text, uint64_t max, uint32_t *out)
 	return 0;
 }
 
-enum { O_CACHE = 1, O_CHARGE, O_JSON, O_NAME, O_GENERATE, O_ALPHA, O_OBJECTS, O_REQUESTS, O_SEED,
-       O_PRINT, O_HELP };
+enum {
+	O_CACHE = 1,
+	O_CHARGE,
+	O_JSON,
+	O_NAME,
+	O_GENERATE,
+	O_ALPHA,
+	O_OBJECTS,
+	O_REQUESTS,
+	O_SEED,
+	O_PRINT,
+	O_HELP
+};
 
 static const struct option options[] = {
         {"cache", required_argument, NULL, O_CACHE},

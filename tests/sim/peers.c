@@ -1,7 +1,7 @@
 /*
  * What larder's cache is compared with: least recently used first, first in first out, and GDSF
- * (Cherkasova, HP Laboratories 1998), which orders by frequency over size plus an age and is as good
- * as it gets for the ratio of objects.
+ * (Cherkasova, HP Laboratories 1998), which orders by frequency over size plus an age and is as
+ * good as it gets for the ratio of objects.
  */
 #include <stdlib.h>
 

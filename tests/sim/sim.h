@@ -94,7 +94,7 @@ bool sim_larder_step(void *cache, struct sim_decision *out);
 /* ---- run.c ---- */
 
 struct sim_result {
-	double objects, bytes;  /* hit ratios */
+	double objects, bytes; /* hit ratios */
 	uint64_t hits;
 	uint64_t evicted, moved;
 };
