@@ -171,6 +171,7 @@ static const struct {
         BAD("lower case version", "http/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
         BAD("HTTP/0.9", "<html>hello</html>\r\n\r\n"),
         BAD("another protocol", "ICY 200 OK\r\nContent-Length: 0\r\n\r\n"),
+        BAD("the greeting of another, which waits", "SSH-2.0-x\r\n"),
         BAD("code below 100", "HTTP/1.1 099 Odd\r\nContent-Length: 0\r\n\r\n"),
         BAD("code of four digits", "HTTP/1.1 2000 Odd\r\nContent-Length: 0\r\n\r\n"),
         BAD("Content-Length 2,3 (RFC 9112 6.3 5)", H200 "Content-Length: 2,3\r\n\r\nhi"),
