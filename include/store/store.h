@@ -63,7 +63,7 @@ int store_open(struct store_home *home, struct net_loop *loop, const struct stor
 /* Writes what is queued, calls the callbacks, joins the thread, closes. */
 void store_close(struct store *s);
 /* The keeper's duty, every second or so: dead readers, orphaned blobs (every sweep_interval), spool/
- * leftovers, batch durability. Does a bounded piece of work a call. */
+ * leftovers, batch durability, the check of everything in the background. Does a bounded piece of work a call. */
 void store_maintain(struct store *s, uint64_t now_ms);
 
 /* ---- Lookup ---- */
@@ -162,6 +162,16 @@ int store_usage(struct store *s, struct store_usage *out);
  * `deep`), reference counts, queue entries. Calls `progress` now and then and `problem` for each finding. Returns
  * the number of findings or a negative error. With `repair` all of that is put right, and what is damaged is dropped:
  * only in a store that store_open_tool opened for writing (else LARDER_EPERM). Beside a running daemon, totals are
+struct store_scrub {
+	uint64_t interval_s;         /* 0: off */
+	int64_t since_s;             /* when this pass began; 0: none is under way */
+	uint64_t rows, total, faults; /* of this one */
+	int64_t ended_s;             /* when the last one ended; 0: never */
+	uint64_t last_rows, last_faults;
+};
+/* How far the keeper's check of everything in the background has come. Only in the daemon's processes. */
+void store_scrub_state(const struct store *s, struct store_scrub *out);
+
  * compared only if nothing was committed meanwhile. Renews its read transaction within 100 ms. */
 int store_verify(struct store *s, bool deep, bool repair,
                  void (*progress)(void *arg, uint64_t done, uint64_t total),

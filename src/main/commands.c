@@ -70,6 +70,31 @@ static void status_listeners(const struct keeper *k, struct buf *out)
 	}
 }
 
+/* "scrub        31 % of 120000 rows since 90 s, 0 faults", or when it was. */
+static int status_scrub(const struct keeper *k, struct buf *out)
+{
+	int64_t now = clock_wall_s();
+	struct store_scrub s;
+
+	store_scrub_state(k->store, &s);
+	if (!s.interval_s)
+		return buf_printf(out, "scrub        off\n");
+	if (s.since_s) {
+		uint64_t total = s.total > s.rows ? s.total : s.rows;
+
+		return buf_printf(out,
+		                  "scrub        %" PRIu64 " %% of %" PRIu64 " rows, since %" PRId64
+		                  " s, %" PRIu64 " faults\n",
+		                  total ? s.rows * 100 / total : 0, total, now - s.since_s, s.faults);
+	}
+	if (!s.ended_s)
+		return buf_printf(out, "scrub        none yet\n");
+	return buf_printf(out,
+	                  "scrub        ended %" PRId64 " s ago: %" PRIu64 " rows, %" PRIu64
+	                  " faults; every %" PRIu64 " s\n",
+	                  now - s.ended_s, s.last_rows, s.last_faults, s.interval_s);
+}
+
 static int status_store(const struct keeper *k, struct buf *out)
 {
 	struct store_usage u;
@@ -81,10 +106,11 @@ static int status_store(const struct keeper *k, struct buf *out)
 	if (err)
 		return buf_printf(out, "store        %s: %s\n", k->start->pool->store_dir,
 		                  larder_strerror(err));
-	return buf_printf(out,
+	buf_printf(out,
 	                  "store        %s: %" PRIu64 " of %" PRIu64 " bytes, %" PRIu64
 	                  " responses, %" PRIu64 " body files\n",
 	                  k->start->pool->store_dir, u.allocated, u.cap, u.records, u.blobs);
+	return status_scrub(k, out);
 }
 
 static int status(void *arg, struct admin_call *call, struct view args, struct buf *out)

@@ -294,6 +294,14 @@ static int fix_file(struct write *w, const struct fault *f)
 	return 0;
 }
 
+static int fix_orphan(struct write *w, const struct fault *f)
+{
+	int ret = blob_remove_orphan(w, digest_of(f));
+
+	stat_add_mt(&w->s->stats->orphans, ret == 1);
+	return ret < 0 ? ret : 0;
+}
+
 static int fix_queue(struct write *w, const struct fault *f)
 {
 	if (f->len == 9 && f->key[0] == RECORD_SMALL)
@@ -321,8 +329,7 @@ static int fix(const struct audit *a, struct write *w, const struct fault *f)
 {
 	switch (f->kind) {
 	case FAULT_ORPHAN:
-		stat_add_mt(&w->s->stats->orphans, 1);
-		return blob_remove_orphan(w, digest_of(f));
+		return fix_orphan(w, f);
 	case FAULT_BLOB_ROW:
 		return del(w, DB_BLOBS, f);
 	case FAULT_FILE:

@@ -264,7 +264,8 @@ int blob_remove_orphan(struct write *w, const uint8_t *digest)
 	if (ret != 0)
 		return ret < 0 && ret != LARDER_ECORRUPT ? ret : 0;
 	blob_path(digest, path);
-	if (unlinkat(w->s->blobs_fd, path, 0) == 0)
-		pool_unlinked(w->s->pool, digest, 0);
-	return 0;
+	if (unlinkat(w->s->blobs_fd, path, 0))
+		return 0;
+	pool_unlinked(w->s->pool, digest, 0);
+	return 1;
 }

@@ -32,6 +32,16 @@ struct pool_slot {
 	uint64_t pad;
 };
 
+/* How far the keeper's check of everything has come; only the keeper writes it. */
+struct pool_scrub {
+	bool known; /* the last pass was read from the index */
+	uint64_t first_ms; /* and when that was */
+	int64_t since_s, ended_s; /* this pass (0: none is under way), the last one */
+	uint64_t rows, total, faults, last_rows, last_faults;
+	uint32_t round, stage, from_len;
+	char from[512];
+};
+
 struct pool {
 	uint32_t magic;
 	uint32_t nslots; /* highest slot in use, + 1 */
@@ -48,6 +58,7 @@ struct pool {
 	uint64_t sketch_mask, ghost_mask;
 	struct pool_slot slots[POOL_SLOTS];
 	uint32_t open[POOL_SLOTS][POOL_OPEN];
+	struct pool_scrub scrub;
 	/* Files that the running write transaction has linked: if it never commits, the next one
 	 * takes them away. Written only under the index's write lock. */
 	uint32_t intents;

@@ -147,9 +147,11 @@ struct writer {
 	struct buf scratch;
 };
 
-enum duty { DUTY_MAINTAIN = 1, DUTY_TRIM = 2 };
+enum duty { DUTY_MAINTAIN = 1, DUTY_TRIM = 2, DUTY_SCRUB = 4 };
 
 int writer_start(struct store *s);
+	struct audit *audit; /* the scrub, when one is going on */
+	uint64_t scrub_ms, scrub_left;
 void writer_stop(struct store *s);
 /* Takes the op over; LARDER_ELIMIT when the queue is full (the op is the caller's still). */
 int writer_queue(struct store *s, struct op *op);

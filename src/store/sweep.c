@@ -57,21 +57,25 @@ static int find_orphans(struct store *s, DIR *d, struct orphans *o)
 }
 
 /* Under the write lock nobody links: what has no row now has none coming. */
-static int remove_orphans(struct store *s, const struct orphans *o)
+static int remove_orphans(struct store *s, const struct orphans *o, unsigned *removed)
 {
 	struct write w;
 	int err = write_begin(s, &w);
 
-	for (unsigned i = 0; i < o->n && !err; i++)
+	*removed = 0;
+	for (unsigned i = 0; i < o->n && err >= 0; i++) {
 		err = blob_remove_orphan(&w, o->digest[i]);
+		*removed += err == 1;
+	}
 	write_abort(&w);
-	return err;
+	return err < 0 ? err : 0;
 }
 
 static void sweep_folder(struct store *s)
 {
 	struct writer *w = &s->writer;
 	struct orphans o = {.n = 0};
+	unsigned removed = 0;
 	DIR *d = NULL;
 	int err;
 
@@ -82,14 +86,15 @@ static void sweep_folder(struct store *s)
 	err = find_orphans(s, d, &o);
 	closedir(d);
 	if (!err && o.n) {
-		err = remove_orphans(s, &o);
-		if (!err) {
-			stat_add_mt(&s->stats->orphans, o.n);
-			log_info("store: %u body files that nothing refers to were removed", o.n);
+		err = remove_orphans(s, &o, &removed);
+		if (removed) {
+			stat_add_mt(&s->stats->orphans, removed);
+			log_info("store: %u body files that nothing refers to were removed",
+			         removed);
 		}
 	}
 	/* A full batch leaves the rest of the folder to the next step. */
-	if (err || o.n < SWEEP_BATCH)
+	if (err || o.n < SWEEP_BATCH || !removed)
 		w->sweep_dir++;
 }
 

@@ -107,7 +107,7 @@ static int undo_intents(struct write *w)
 	for (uint32_t i = 0; i < n; i++) {
 		int err = blob_remove_orphan(w, p->intent[i]);
 
-		if (err)
+		if (err < 0)
 			return err;
 	}
 	__atomic_store_n(&p->intents, 0, __ATOMIC_SEQ_CST);

@@ -77,7 +77,8 @@ int blob_unref(struct write *w, const uint8_t *digest);
 int blob_set_refs(struct write *w, const uint8_t *digest, uint64_t refs);
 /* Removes up to `max` of the files that an earlier transaction doomed. */
 int blob_bury(struct write *w, unsigned max);
-/* Removes the file if no row knows it. Only inside a write transaction. */
+/* Removes the file if no row knows it. Only inside a write transaction. 1: it did, 0: it can't, or
+ * there is a row. */
 int blob_remove_orphan(struct write *w, const uint8_t *digest);
 
 /* ---- queue.c: S3-FIFO (Yang et al., SOSP 2023) ---- */
@@ -112,6 +113,12 @@ int sync_one(struct store *s, int fd);
 void sweep_step(struct store *s);
 /* Opens blobs/xx, or NULL. */
 struct __dirstream *sweep_open(struct store *s, unsigned dir);
+
+/* ---- scrub.c ---- */
+
+/* Goes on with the keeper's check of everything; on the writer's thread. */
+void scrub_step(struct store *s);
+void scrub_end(struct store *s);
 
 static inline struct view row_key_view(const struct record_key *k)
 {

@@ -420,7 +420,10 @@ static void duties_run(struct store *s, unsigned duties)
 	if (duties & DUTY_MAINTAIN) {
 		db_check_readers(s->db);
 		sweep_step(s);
+		duties |= DUTY_SCRUB;
 	}
+	if (duties & DUTY_SCRUB)
+		scrub_step(s);
 	if (duties & DUTY_TRIM)
 		trim_run(s);
 }
@@ -458,6 +461,7 @@ int writer_start(struct store *s)
 	TAILQ_INIT(&w->done);
 	w->sweep_dir = 256;
 	w->sweep_ms = clock_mono_ms() - s->options->sweep_interval;
+	w->scrub_ms = clock_mono_ms();
 	s->wake = net_wake_new(s->loop, woken, s);
 	if (!s->wake)
 		return LARDER_ENOMEM;
@@ -487,6 +491,7 @@ void writer_stop(struct store *s)
 	pthread_cond_signal(&w->reopened);
 	pthread_mutex_unlock(&w->lock);
 	pthread_join(w->thread, NULL);
+	scrub_end(s);
 	w->running = false;
 	if (w->trim) {
 		w->trim->err = LARDER_ECLOSED;
