@@ -168,14 +168,14 @@ struct store_scrub {
 /* How far the keeper's check of everything in the background has come. Only in the daemon's processes. */
 void store_scrub_state(const struct store *s, struct store_scrub *out);
 
- * compared only if nothing was committed meanwhile. Renews its read transaction within 100 ms. */
-int store_verify(struct store *s, bool deep, bool repair,
-                 void (*progress)(void *arg, uint64_t done, uint64_t total),
-                 void (*problem)(void *arg, const char *text), void *arg);
 /* Checks everything: records parse, keys hash right, lengths and digests of blobs (their bytes too if
  * `deep`), reference counts, queue entries. Calls `progress` now and then and `problem` for each finding. Returns
  * the number of findings or a negative error. With `repair` all of that is put right, and what is damaged is dropped:
  * only in a store that store_open_tool opened for writing (else LARDER_EPERM). Beside a running daemon, totals are
+ * compared only if nothing was committed meanwhile. Renews its read transaction within 100 ms. */
+int store_verify(struct store *s, bool deep, bool repair,
+                 void (*progress)(void *arg, uint64_t done, uint64_t total),
+                 void (*problem)(void *arg, const char *text), void *arg);
 
 /* Opens the store of a stopped or running daemon for tools, without the daemon's lock: read-only unless
  * `write` (which takes the lock: LARDER_EBUSY when a daemon runs). Drops to the owner's ids if root. */
