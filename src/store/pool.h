@@ -51,7 +51,7 @@ struct pool {
 	uint64_t index;   /* allocated to the index, with what the running transaction may add */
 	uint64_t blobs;   /* allocated to body files and their directories */
 	uint64_t doomed;  /* body files that a transaction has yet to unlink */
-	uint64_t pressed; /* room was asked for */
+	uint64_t full;    /* while the disk has less room than the cap: what there was; else 0 */
 	uint64_t unlinks; /* body files unlinked so far */
 	uint64_t ghost_clock;
 	uint64_t small_goal; /* bytes of the small queue, see policy.c */
@@ -100,6 +100,14 @@ static inline void pool_add(uint64_t *cell, uint64_t n)
 static inline void pool_sub(uint64_t *cell, uint64_t n)
 {
 	__atomic_fetch_sub(cell, n, __ATOMIC_SEQ_CST);
+}
+
+/* What may be used: the cap, or less while the disk is full. */
+static inline uint64_t pool_cap(const struct pool *p)
+{
+	uint64_t full = pool_get(&p->full), cap = pool_get(&p->cap);
+
+	return full && full < cap ? full : cap;
 }
 
 /* This process is about to open the body file of that digest, or has closed it. */

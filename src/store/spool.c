@@ -172,7 +172,7 @@ static int reserve(struct store_spool *sp, uint64_t length)
 	}
 	sp->reserved += more;
 	unwant(sp, more);
-	if (pool_allocated(s->pool) + pool_wanted(s->pool) > limit - room_unit(s->pool->cap))
+	if (pool_allocated(s->pool) + pool_wanted(s->pool) > limit - room_unit(pool_cap(s->pool)))
 		writer_kick(s, 0);
 	return 0;
 }
@@ -185,7 +185,13 @@ static int to_file(struct store_spool *sp, struct view data)
 	if (!err && sp->length > sp->filed)
 		err = write_all(sp->fd, view_make(sp->mem, (size_t)(sp->length - sp->filed)),
 		                sp->filed);
-	return err ? err : write_all(sp->fd, data, sp->length);
+	if (!err)
+		err = write_all(sp->fd, data, sp->length);
+	if (err == LARDER_ENOSPC) {
+		room_full(sp->store);
+		writer_kick(sp->store, 0);
+	}
+	return err;
 }
 
 static int grow(struct store_spool *sp, size_t cap)
@@ -244,12 +250,12 @@ static int append_file(struct store_spool *sp, struct view data)
 {
 	int err = reserve(sp, sp->length + data.len);
 
+	if (!err)
+		err = to_file(sp, data);
 	if (err == LARDER_ENOSPC) {
 		want(sp, sp->length + data.len - sp->filed);
 		return append_memory(sp, data);
 	}
-	if (!err)
-		err = to_file(sp, data);
 	if (err)
 		return err;
 	drop_memory(sp);

@@ -197,6 +197,10 @@ void store_db_close(struct store *s);
 uint64_t room_unit(uint64_t cap);
 /* Bodies up to this size are kept in the index. */
 size_t room_inline_max(const struct store *s);
+/* The disk is full below the cap: what is allocated now is the cap until room_look finds more. */
+void room_full(struct store *s);
+/* The keeper's look at the disk. */
+void room_look(struct store *s);
 /* The limits on pool_allocated for spools, for inserts and for evictions. */
 uint64_t room_for_spools(const struct pool *p);
 uint64_t room_for_inserts(const struct pool *p);

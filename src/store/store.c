@@ -212,6 +212,7 @@ void store_maintain(struct store *s, uint64_t now_ms)
 	check_magic(s, STORE_MAGIC);
 	pool_slots_reap(s->pool);
 	files_purge(s);
+	room_look(s);
 	if (s->named_temps && now_ms - s->cleared_ms >= SPOOL_CLEAR_MS) {
 		home_clear_spool(s->spool_fd, false);
 		s->cleared_ms = now_ms;

@@ -2,8 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "log/log.h"
+
+#define ROOM_MIN  (4ull << 20) /* the least cap */
 #define UNIT_MIN  (512ull << 10)
 #define UNIT_MAX  (64ull << 20)
 #define AHEAD_MIN (256ull << 10)
@@ -21,7 +25,7 @@ uint64_t room_unit(uint64_t cap)
 
 size_t room_inline_max(const struct store *s)
 {
-	return (size_t)clamp(s->options->inline_max, 0, room_unit(pool_get(&s->pool->cap)) / 8);
+	return (size_t)clamp(s->options->inline_max, 0, room_unit(pool_cap(s->pool)) / 8);
 }
 
 /* From the cap down: a quarter unit for evictions alone, one unit that spools may not touch, one
@@ -29,7 +33,7 @@ size_t room_inline_max(const struct store *s)
  * below cap − 4 units, so that two batches always find room. */
 static uint64_t below_cap(const struct pool *p, uint64_t quarters)
 {
-	uint64_t cap = pool_get(&p->cap), less = room_unit(cap) / 4 * quarters;
+	uint64_t cap = pool_cap(p), less = room_unit(cap) / 4 * quarters;
 
 	return cap > less ? cap - less : 0;
 }
@@ -46,7 +50,43 @@ uint64_t room_for_inserts(const struct pool *p)
 
 uint64_t room_for_evictions(const struct pool *p)
 {
-	return below_cap(p, 1);
+	uint64_t cap = pool_get(&p->cap);
+
+	/* On a full disk, too: where it has no room for an eviction the transaction fails. */
+	return cap - room_unit(cap) / 4;
+}
+
+void room_full(struct store *s)
+{
+	static uint64_t told;
+	struct pool *p = s->pool;
+	uint64_t now = clamp(pool_allocated(p), ROOM_MIN, UINT64_MAX);
+
+	if (now >= pool_cap(p))
+		return;
+	pool_set(&p->full, now);
+	log_limited(&told, LOG_L_WARNING,
+	            "store: the disk of %s is full: %lu MiB are used instead of %lu", s->dir,
+	            (unsigned long)(now >> 20), (unsigned long)(pool_get(&p->cap) >> 20));
+}
+
+void room_look(struct store *s)
+{
+	struct pool *p = s->pool;
+	uint64_t full = pool_get(&p->full), least, bytes;
+	struct statvfs v;
+
+	if (!full || fstatvfs(s->dir_fd, &v))
+		return;
+	/* Evictions leave some of it free; only what is beyond that is news. */
+	least = 6 * room_unit(full);
+	bytes = (uint64_t)v.f_bavail * v.f_frsize;
+	if (bytes <= least)
+		return;
+	full += bytes - least;
+	pool_set(&p->full, full < pool_get(&p->cap) ? full : 0);
+	if (full >= pool_get(&p->cap))
+		log_info("store: the disk of %s has room again", s->dir);
 }
 
 /* The worst growth in pages. A page of a tree is copied at most once a transaction, however
@@ -221,7 +261,7 @@ void write_abort(struct write *w)
 /* What spools announce, as far as it is heeded. */
 static uint64_t announced(const struct pool *p)
 {
-	uint64_t wanted = pool_wanted(p), most = pool_get(&p->cap) / 4;
+	uint64_t wanted = pool_wanted(p), most = pool_cap(p) / 4;
 
 	return wanted < most ? wanted : most;
 }
@@ -257,7 +297,7 @@ bool write_due(const struct write *w)
 uint64_t write_excess(struct write *w)
 {
 	struct pool *p = w->s->pool;
-	uint64_t cap = pool_get(&p->cap), used, limit = below_cap(p, 16);
+	uint64_t cap = pool_cap(p), used, limit = below_cap(p, 16);
 	uint64_t ahead = clamp(cap / 32, AHEAD_MIN, AHEAD_MAX);
 	struct db_pages now;
 

@@ -391,6 +391,8 @@ static void run_batch(struct store *s, struct batch *b, bool needed)
 		sync_spools(s, b);
 		err = transact(s, b, &again);
 		if (err) {
+			if (err == LARDER_ENOSPC)
+				room_full(s);
 			fail_all(b, err);
 			log_limited(&told, LOG_L_ERROR, "store: writing to %s failed: %s", s->dir,
 			            larder_strerror(err));
@@ -444,7 +446,7 @@ static void *run(void *arg)
 		run_batch(s, &b,
 		          pool_get(&p->doomed) || p->intents ||
 		                  pool_allocated(p) + pool_wanted(p) >
-		                          room_for_spools(p) - room_unit(p->cap));
+		                          room_for_spools(p) - room_unit(pool_cap(p)));
 		duties_run(s, duties);
 	}
 	if (s->db && s->options->durability == DB_BATCH && s->writer.unsynced)
