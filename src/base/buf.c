@@ -57,7 +57,7 @@ int buf_reserve(struct buf *b, size_t more)
 
 int buf_add(struct buf *b, const void *data, size_t len)
 {
-	int err = buf_reserve(b, len);
+	int err = b->err || len > b->cap - b->len ? buf_reserve(b, len) : 0;
 
 	if (err || !len)
 		return err;
@@ -85,14 +85,19 @@ int buf_addu(struct buf *b, uint64_t n)
 
 int buf_vprintf(struct buf *b, const char *fmt, va_list ap)
 {
+	size_t room = b->err ? 0 : b->cap - b->len;
 	va_list again;
 	int n, err;
 
 	va_copy(again, ap);
-	n = vsnprintf(NULL, 0, fmt, again);
+	n = vsnprintf(room ? b->data + b->len : NULL, room, fmt, again);
 	va_end(again);
 	if (n < 0)
 		return buf_fail(b, LARDER_EINVAL);
+	if ((size_t)n < room) {
+		b->len += (size_t)n;
+		return 0;
+	}
 	/* vsnprintf writes a NUL after the text; it is not counted, but needs room. */
 	err = buf_reserve(b, (size_t)n + 1);
 	if (err)

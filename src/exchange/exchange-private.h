@@ -279,6 +279,8 @@ void fill_detach(struct exchange *x);
 /* The origin's part is over: done, cancelled or handed to a tunnel. */
 void fill_transfer_ended(struct fill *f);
 void fill_ref(struct fill *f);
+/* What only waits to be written needs nothing of its request any more: lets go of it. */
+void fill_shed(struct fill *f);
 void fill_unref(struct fill *f);
 /* The environment ends before the store has called back. */
 void fill_orphan(struct fill *f);

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#define HEAD_USUAL 512 /* most heads fit without growing */
+
 static struct fill_bucket *bucket(struct exchange_env *env, struct hash128 key)
 {
 	return &env->fills[key.lo % FILL_BUCKETS];
@@ -112,6 +114,17 @@ static void stop(struct fill *f)
 	fill_unref(f);
 }
 
+void fill_shed(struct fill *f)
+{
+	if (f->nreaders || !f->ended || f->has_old)
+		return;
+	buf_fini(&f->pass_head);
+	buf_fini(&f->window);
+	arena_fini(&f->arena);
+	f->req.fields = NULL;
+	f->req.nfields = f->req.cap = 0;
+}
+
 void fill_detach(struct exchange *x)
 {
 	struct fill *f = x->fill;
@@ -126,6 +139,7 @@ void fill_detach(struct exchange *x)
 		stop(f);
 	else if (f->nreaders > 0)
 		fill_consumed(f);
+	fill_shed(f);
 	fill_unref(f);
 }
 
@@ -188,6 +202,7 @@ static struct fill *fill_new(struct exchange *x, bool want_store)
 	/* The origin's pieces are at most 512 KiB: one may come while there is still room for a byte. */
 	buf_init(&f->window, env->options->pipe_bytes + 1024 * 1024);
 	buf_init(&f->trailers, 64 * 1024);
+	buf_reserve(&f->pass_head, HEAD_USUAL);
 	LIST_INSERT_HEAD(&env->all_fills, f, all_link);
 	env->nfills++;
 	stat_add(&env->stats->fills, 1);

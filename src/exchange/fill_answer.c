@@ -288,7 +288,8 @@ static void serve_fetched(struct fill *f, struct exchange *x)
 		                  .collapsed = x->collapsed};
 	int64_t now = net_loop_wall_s(f->env->loop);
 
-	a.etag = lines_field(a.head, V("ETag"));
+	if (x->conditional || x->ranged)
+		a.etag = lines_field(a.head, V("ETag"));
 	x->outcome = cs.stored ? OUT_MISS : OUT_PASS;
 	x->reason = cs.fwd;
 	x->stored = cs.stored ? "yes" : cache_reason_token(f->storable);

@@ -266,6 +266,7 @@ static void on_done(void *arg, const struct origin_result *result)
 	}
 	if (f->state != FILL_HELD)
 		fill_tell(f);
+	fill_shed(f);
 	fill_unref(f);
 }
 

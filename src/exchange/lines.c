@@ -71,7 +71,11 @@ struct view lines_raw(const struct http_field *f)
 
 int lines_pass_head(const struct http_head *head, struct buf *out)
 {
-	buf_printf(out, "HTTP/1.1 %u %.*s\r\n", (unsigned)head->status, VFMT(head->reason));
+	BUF_ADD_LIT(out, "HTTP/1.1 ");
+	buf_addu(out, head->status);
+	buf_addc(out, ' ');
+	buf_addv(out, head->reason);
+	BUF_ADD_LIT(out, "\r\n");
 	for (unsigned i = 0; i < head->nfields; i++) {
 		if (head->fields[i].hop)
 			continue;

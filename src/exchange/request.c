@@ -48,21 +48,26 @@ static struct view host_value(struct exchange *x)
 	return x->req.target->authority.len ? x->req.target->authority : l->origin.authority;
 }
 
+static char *append(char *dst, struct view v)
+{
+	if (v.len)
+		memcpy(dst, v.ptr, v.len);
+	return dst + v.len;
+}
+
 static void add_line(struct request_lines *r, struct arena *arena, const char *name, struct view value,
                      struct view more)
 {
-	struct buf b;
+	struct view n = view_of(name), colon = V(": ");
+	size_t len = n.len + colon.len + value.len + more.len;
+	char *line = len > HEAD_BYTES ? NULL : arena_alloc(arena, len);
 
-	buf_init(&b, HEAD_BYTES);
-	buf_printf(&b, "%s: ", name);
-	buf_addv(&b, value);
-	buf_addv(&b, more);
-	r->lines[r->n] = b.err ? view_make(NULL, 0) : arena_view(arena, buf_view(&b));
-	if (r->lines[r->n].ptr)
-		r->n++;
-	else
+	if (!line) {
 		r->err = LARDER_ENOMEM;
-	buf_fini(&b);
+		return;
+	}
+	r->lines[r->n++] = view_make(line, len);
+	append(append(append(append(line, n), colon), value), more);
 }
 
 /* Via, or where it is unwanted in requests CDN-Loop, so that loops can be seen (RFC 9110 §7.6.3, RFC 8586). */
