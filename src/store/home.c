@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/num.h"
+#include "log/log.h"
 #include "store-private.h"
 
 #define HOME_MAGIC        0x484f4d45u
@@ -115,7 +116,7 @@ static int write_format(int dir_fd, uid_t uid, gid_t gid)
 	if (!err && fsync(fd))
 		err = errno;
 	close(fd);
-	if (!err && renameat(dir_fd, "format.new", dir_fd, "format"))
+	if (!err && (renameat(dir_fd, "format.new", dir_fd, "format") || fsync(dir_fd)))
 		err = errno;
 	return err;
 }
@@ -235,6 +236,9 @@ static int prepare_folders(int dir_fd, uid_t uid, gid_t gid)
 		return err;
 	home_clear_spool(spool_fd, true);
 	close(spool_fd);
+	err = power_lost(dir_fd) ? power_empty(dir_fd) : power_settle(dir_fd);
+	if (err)
+		return EIO;
 	for (size_t i = 0; i < ARRAY_LEN(files) && (uid != (uid_t)-1 || gid != (gid_t)-1); i++) {
 		if (fchownat(dir_fd, files[i], uid, gid, AT_SYMLINK_NOFOLLOW) && errno != ENOENT)
 			return errno;
@@ -337,13 +341,27 @@ int store_home_open(const char *dir, uint64_t size, uid_t uid, gid_t gid, struct
 	return 0;
 }
 
+/* Everybody is gone: what was not synced is now. */
+static void settle(const struct store_home *home)
+{
+	int fd = home->dir ? open(home->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+
+	if (fd < 0)
+		return;
+	if (power_settle(fd))
+		log_warning("store: %s can't be synced: after a power cut it would be emptied", home->dir);
+	close(fd);
+}
+
 void store_home_free(struct store_home *home)
 {
 	if (!home)
 		return;
 	check_magic(home, HOME_MAGIC);
-	if (home->lock_fd >= 0)
+	if (home->lock_fd >= 0) {
+		settle(home);
 		close(home->lock_fd);
+	}
 	pool_free(home->pool);
 	free(home->dir);
 	home->magic = 0;

@@ -41,6 +41,17 @@ int home_format(int dir_fd);
 /* Removes spool/'s files: all of them, or those of processes that are gone. */
 void home_clear_spool(int spool_fd, bool all);
 
+/* ---- power.c ---- */
+
+/* Before anything is written that is not synced. 0 or negative. */
+int power_mark(int dir_fd);
+/* Nobody writes any more: brings all to disk and takes the mark away. */
+int power_settle(int dir_fd);
+/* Was something of it written without syncs, under another boot of the machine? Or the index begun and never synced? */
+bool power_lost(int dir_fd);
+/* Then: removes all that is stored. */
+int power_empty(int dir_fd);
+
 /* ---- files.c: open body files, for the loop's thread ---- */
 
 struct store_file {

@@ -83,6 +83,11 @@ int store_db_open(struct store *s)
 	char *path;
 	int err;
 
+	if (s->options->durability == DB_NONE && !s->readonly) {
+		err = power_mark(s->dir_fd);
+		if (err)
+			return err;
+	}
 	if (asprintf(&path, "%s/index", s->dir) < 0)
 		return LARDER_ENOMEM;
 	err = db_open(path, s->pool->map, (enum db_durability)s->options->durability, s->readonly,
@@ -347,6 +352,15 @@ int store_open_tool(const char *dir, bool write, struct store **out, char **why)
 		err = store_db_open(s);
 	if (err)
 		complain(why, err, dir,
+	if (power_lost(fd)) {
+		err = write ? power_empty(fd) : LARDER_ECORRUPT;
+		if (err) {
+			complain(why, err, dir,
+			         "nothing in it can be trusted: the machine was stopped before it was synced; the "
+			         "daemon will empty it when it starts");
+			goto out;
+		}
+	}
 		         err == LARDER_ENOENT ? "the store holds nothing yet" : NULL);
 out:
 	if (fd >= 0)
