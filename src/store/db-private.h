@@ -14,7 +14,7 @@ struct db {
 	MDB_env *env;
 	MDB_dbi dbi[DB_TABLES];
 	MDB_txn *look; /* punch.c's view of the free pages, reset between uses */
-	MDB_txn *writing;
+	MDB_txn *writing; /* the loop's thread asks, too, whether it is the one that ends */
 	int fd;
 	int turn; /* the file whose lock writers queue on; -1: none */
 	bool broken;

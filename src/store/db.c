@@ -215,17 +215,17 @@ int db_begin(struct db *db, bool write, struct MDB_txn **out)
 	if (err)
 		turn_give(db);
 	else
-		db->writing = *out;
+		__atomic_store_n(&db->writing, *out, __ATOMIC_RELAXED);
 	return err;
 }
 
 /* The transaction ends: true if it was the one that writes. */
 static bool ends_writing(struct db *db, MDB_txn *txn)
 {
-	bool ends = db->writing == txn;
+	bool ends = __atomic_load_n(&db->writing, __ATOMIC_RELAXED) == txn;
 
 	if (ends)
-		db->writing = NULL;
+		__atomic_store_n(&db->writing, NULL, __ATOMIC_RELAXED);
 	return ends;
 }
 

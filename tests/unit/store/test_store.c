@@ -315,8 +315,8 @@ START_TEST(limits_of_spool_and_queue)
 	for (int i = 0; i < 100000 && !err; i++)
 		err = fix_queue(&f, &it);
 	ck_assert_int_eq(err, LARDER_ELIMIT);
-	ck_assert_uint_eq(f.stats.refused_queue, 1);
-	ck_assert_uint_le(f.stats.queue_bytes, 1u << 20);
+	ck_assert_uint_eq(stat_get(&f.stats.refused_queue), 1);
+	ck_assert_uint_le(stat_get(&f.stats.queue_bytes), 1u << 20);
 	ck_assert_int_eq(fix_wait(&f), 0);
 	ck_assert_uint_eq(f.stats.queue_bytes, 0);
 	ck_assert_int_eq(fix_put(&f, &it), 0);
