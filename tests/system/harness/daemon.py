@@ -241,6 +241,14 @@ class Larder:
         with self.client() as c:
             return c.get(url, *fields, **more)
 
+    def limit(self, pid, what, soft):
+        """Sets a soft limit of one of its processes (what: nofile, as…); the one before."""
+        show = ["prlimit", "--pid", str(pid), f"--{what}", "--raw", "--noheadings", "--output", "SOFT,HARD"]
+        run = subprocess.run(show, capture_output=True, text=True, check=True, **self._identity())
+        before, hard = run.stdout.split()
+        subprocess.run(["prlimit", "--pid", str(pid), f"--{what}={soft}:{hard}"], check=True, **self._identity())
+        return before
+
     # ---- stopping ----
 
     def kill(self):

@@ -137,6 +137,11 @@ class Origin:
         with self.lock:
             return sum(1 for r in self.requests if path is None or r.path == path)
 
+    def forget(self):
+        """Drops the requests that came so far: a long run has many."""
+        with self.lock:
+            self.requests.clear()
+
     def last(self, path=None):
         """The last request (for a path)."""
         with self.lock:
