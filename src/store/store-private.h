@@ -154,6 +154,8 @@ struct writer {
 	bool unsynced;
 	uint64_t synced_ms, sweep_ms;
 	unsigned sweep_dir; /* 256: no sweep is going on */
+	struct audit *audit; /* the scrub, when one is going on */
+	uint64_t scrub_ms, scrub_left;
 	struct sync_cost sync;
 	struct buf scratch;
 };
@@ -161,8 +163,6 @@ struct writer {
 enum duty { DUTY_MAINTAIN = 1, DUTY_TRIM = 2, DUTY_SCRUB = 4 };
 
 int writer_start(struct store *s);
-	struct audit *audit; /* the scrub, when one is going on */
-	uint64_t scrub_ms, scrub_left;
 void writer_stop(struct store *s);
 /* Takes the op over; LARDER_ELIMIT when the queue is full (the op is the caller's still). */
 int writer_queue(struct store *s, struct op *op);

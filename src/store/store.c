@@ -346,12 +346,6 @@ int store_open_tool(const char *dir, bool write, struct store **out, char **why)
 		complain(why, err, dir, NULL);
 		goto out;
 	}
-	s->pool = pool_new(note.cap);
-	err = s->pool ? open_parts(s) : LARDER_ENOMEM;
-	if (!err)
-		err = store_db_open(s);
-	if (err)
-		complain(why, err, dir,
 	if (power_lost(fd)) {
 		err = write ? power_empty(fd) : LARDER_ECORRUPT;
 		if (err) {
@@ -361,6 +355,12 @@ int store_open_tool(const char *dir, bool write, struct store **out, char **why)
 			goto out;
 		}
 	}
+	s->pool = pool_new(note.cap);
+	err = s->pool ? open_parts(s) : LARDER_ENOMEM;
+	if (!err)
+		err = store_db_open(s);
+	if (err)
+		complain(why, err, dir,
 		         err == LARDER_ENOENT ? "the store holds nothing yet" : NULL);
 out:
 	if (fd >= 0)
