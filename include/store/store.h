@@ -97,7 +97,7 @@ struct store_hit {
 	void *internal[2];
 };
 
-enum { STORE_NONE = 0, STORE_FOUND = 1, STORE_VARIES = 2 };
+enum { STORE_NONE = 0, STORE_FOUND = 1, STORE_VARIES = 2, STORE_COLD = 3 };
 
 /* Looks the key up under a selecting text. STORE_FOUND: *hit holds a read transaction until
  * store_hit_done, which must come before the function that looked up returns to the loop.
@@ -106,11 +106,33 @@ enum { STORE_NONE = 0, STORE_FOUND = 1, STORE_VARIES = 2 };
  * or failed; counts as nothing stored. Notes the use in the sketch. */
 int store_find(struct store *s, const struct store_key *key, const struct view *selecting,
                struct store_hit *hit);
+/* The same, but rather than wait for the disk it says STORE_COLD, with nothing to release: use store_warm_row,
+ * then store_find. Only while cold pages are about: then also of keys that the sketch does not know. */
+int store_look(struct store *s, const struct store_key *key, const struct view *selecting,
+               struct store_hit *hit);
 void store_hit_done(struct store *s, struct store_hit *hit);
 /* Takes the hit's file reference over: then it outlives store_hit_done. */
 struct store_file *store_hit_take_file(struct store_hit *hit);
 int store_file_fd(const struct store_file *f);
+/* Up to `len` bytes of the file from `offset` on as memory, for this call of the loop only: out of a mapping
+ * that is kept with the open file. To be handed to system calls, not to be read: where the disk fails they say
+ * EFAULT. Empty when there is no room among map_bytes: then it is to be sent from its descriptor. */
+struct view store_file_view(struct store *s, struct store_file *f, uint64_t offset, uint64_t len);
 void store_file_unref(struct store *s, struct store_file *f);
+
+/* ---- What is not in memory ---- */
+
+/* The thread pool reads what a lookup needs, or a stretch of a body file (at most 1 MiB); then `done`, never from
+ * inside the call. NULL: too much is on its way already: go on without. */
+struct store_warm;
+struct store_warm *store_warm_row(struct store *s, const struct store_key *key,
+                                  const struct view *selecting, void (*done)(void *arg), void *arg);
+struct store_warm *store_warm_file(struct store *s, struct store_file *f, uint64_t offset, uint64_t len,
+                                   void (*done)(void *arg), void *arg);
+/* done is not called. NULL is fine. */
+void store_warm_cancel(struct store_warm *w);
+/* How many bytes from `offset` on, of at most 1 MiB and `len`, can be sent without waiting for the disk. */
+uint64_t store_file_ready(struct store *s, struct store_file *f, uint64_t offset, uint64_t len);
 
 /* ---- Receiving and storing ---- */
 

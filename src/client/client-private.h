@@ -24,6 +24,8 @@ enum {
 	OUT_KEEP = 16 * 1024,     /* a larger output buffer is freed when it has left */
 	PIECE_MAX = 64 * 1024,    /* of body data copied for a full socket */
 	TURN_MAX = 1024 * 1024,   /* bytes sent for one session before others get their turn */
+	LOCAL_MAP_MIN = 8 * 1024 * 1024, /* bodies for clients on this machine that are mapped */
+	LOCAL_LOWAT = 1024 * 1024,       /* and how much of them the kernel takes unsent */
 	LINGER_BYTES = 64 * 1024, /* read and dropped of a client that was answered with close */
 	LINGER_MS = 1000,
 	ACCEPTS_MAX = 64,      /* a wake-up */
@@ -90,6 +92,8 @@ struct busy {
 	struct http_field fields[];
 };
 
+enum session_local { LOCAL_UNKNOWN, LOCAL_YES, LOCAL_NO };
+
 enum session_state {
 	SESSION_HEAD,   /* waits for a request or the rest of its head */
 	SESSION_RUN,    /* an exchange is at work */
@@ -108,6 +112,7 @@ struct session {
 	bool broken;   /* the connection is of no use any more */
 	bool blocked;  /* the socket took less than was given */
 	bool reset;    /* close with RST */
+	uint8_t local; /* enum session_local */
 	uint8_t depth; /* calls into the exchange under way */
 	uint32_t requests;
 	struct client *client;
@@ -125,6 +130,9 @@ struct session {
 	uint32_t turn;    /* bytes sent in this turn */
 	struct addr addr;
 };
+
+/* The choices of the option send_files, in its order. */
+enum send_files { SEND_AUTO, SEND_MAP, SEND_SENDFILE };
 
 struct listening;
 TAILQ_HEAD(session_list, session);
@@ -182,6 +190,8 @@ void session_kill(struct session *s);
  * moment for its next request, which is on its way perhaps: it is answered, with close. May free it. */
 void session_drain(struct session *s);
 #define DRAIN_WAIT_MS 500
+/* Is the client on this machine? */
+bool session_is_local(struct session *s);
 /* Waits for its first or next request, and nothing of it has come. */
 bool session_waits(const struct session *s);
 /* Ends the exchange, if there is one. */

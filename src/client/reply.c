@@ -1,5 +1,7 @@
 /* The exchange's answer as HTTP/1.1 (RFC 9112). */
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -183,6 +185,9 @@ static size_t send_plain(struct session *s, struct view data)
 	size_t before = span_left(out), sent;
 	struct iovec iov[2] = {{out->data + out->at, before}, stretch(data)};
 
+	/* Others get their turn: a socket that is read while it is written takes everything. */
+	if (data.len > TURN_MAX - s->turn)
+		iov[1].iov_len = TURN_MAX - s->turn;
 	sent = output_raw(s, iov, 2, 0);
 	if (sent < before) {
 		out->at += sent;
@@ -230,7 +235,7 @@ static size_t op_data(void *c, struct view data)
 	return done;
 }
 
-/* By way of memory: chunks, and what the options keep from sendfile. */
+/* By way of memory: chunks. */
 static size_t copy_file(struct session *s, int fd, uint64_t offset, size_t len)
 {
 	size_t done = 0;
@@ -283,11 +288,31 @@ static size_t send_file(struct session *s, int fd, uint64_t offset, size_t len)
 	return done;
 }
 
+/* Within one machine a long body is cheaper to copy than to hand over by its pages, in large pieces. */
+static bool op_prefers_memory(void *c, uint64_t length)
+{
+	unsigned lowat = LOCAL_LOWAT;
+	struct session *s = c;
+
+	check_magic(s, SESSION_MAGIC);
+	switch (s->client->options->send_files) {
+	case SEND_MAP:
+		return true;
+	case SEND_SENDFILE:
+		return false;
+	default:
+		if (length < LOCAL_MAP_MIN || !session_is_local(s))
+			return false;
+	}
+	if ((uint64_t)s->client->options->notsent_lowat < lowat)
+		setsockopt(s->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat, sizeof(lowat));
+	return true;
+}
+
 static size_t op_file(void *c, int fd, uint64_t offset, uint64_t len)
 {
 	struct session *s = c;
 	struct busy *b = s->busy;
-	uint64_t max = s->client->options->sendfile_max;
 	size_t want, done;
 
 	check_magic(s, SESSION_MAGIC);
@@ -297,7 +322,7 @@ static size_t op_file(void *c, int fd, uint64_t offset, uint64_t len)
 		session_soon(s);
 		return 0;
 	}
-	if (b->chunks || (max && (b->length == HTTP_LENGTH_UNKNOWN ? len : b->length) > max))
+	if (b->chunks)
 		done = copy_file(s, fd, offset, want);
 	else
 		done = send_file(s, fd, offset, want);
@@ -363,6 +388,7 @@ const struct exchange_client_ops session_ops = {
         .interim = op_interim,
         .reply = op_reply,
         .data = op_data,
+        .prefers_memory = op_prefers_memory,
         .file = op_file,
         .end = op_end,
         .abort = op_abort,

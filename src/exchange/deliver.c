@@ -2,6 +2,7 @@
 
 /* The numbers of a piece's last byte decide between one file call and many: bound it. */
 #define FILE_STEP (1ULL << 30)
+#define FILE_READ (1ULL << 20) /* read from the disk at once */
 
 static void begin(struct exchange *x, const struct stored_answer *a, struct exchange_reply *r)
 {
@@ -185,6 +186,7 @@ void deliver_stored(struct exchange *x, struct stored_answer *a)
 	unsigned n = 0;
 
 	x->file = a->file;
+	x->as_memory = x->file && x->ops->prefers_memory(x->client, a->length);
 	/* RFC 9110 §13.2.1: conditions are for what would be a success. */
 	if (x->conditional && a->meta->status / 100 == 2) {
 		switch (cache_precondition(x->req.head, a->meta, a->etag, now)) {
@@ -224,13 +226,59 @@ void deliver_stored(struct exchange *x, struct stored_answer *a)
 
 enum fed { FED_SOME, FED_WAIT, FED_END, FED_BROKEN };
 
+static void on_warm(void *arg)
+{
+	struct exchange *x = arg;
+
+	x->warm = NULL;
+	exchange_enter(x);
+	deliver_feed(x);
+	exchange_leave(x);
+}
+
+/* How much of it can be sent now; 0: the exchange goes on once it has been read from the disk. */
+static uint64_t in_memory(struct exchange *x, uint64_t offset, uint64_t want)
+{
+	struct store *s = x->env->store;
+	uint64_t ready;
+
+	if (offset < x->ready_to)
+		return want < x->ready_to - offset ? want : x->ready_to - offset;
+	ready = store_file_ready(s, x->file, offset, want);
+	if (!ready) {
+		x->warm = store_warm_file(s, x->file, offset, want, on_warm, x);
+		if (x->warm) {
+			x->ready_to = offset + (want < FILE_READ ? want : FILE_READ);
+			return 0;
+		}
+		ready = want < FILE_READ ? want : FILE_READ;
+	}
+	x->ready_to = offset + ready;
+	return ready;
+}
+
+static struct store_piece file_piece(struct exchange *x, uint64_t offset, uint64_t want)
+{
+	struct store_piece piece = {.fd = -1};
+
+	if (x->as_memory)
+		piece.mem = store_file_view(x->env->store, x->file, offset, want);
+	if (!piece.mem.len)
+		piece.fd = store_file_fd(x->file);
+	piece.len = piece.mem.len ? piece.mem.len : want;
+	return piece;
+}
+
 /* Some of the present data segment, from the blob or the fill. *sent: bytes the client took. */
 static enum fed feed_data(struct exchange *x, uint64_t offset, uint64_t want, uint64_t *sent)
 {
 	struct store_piece piece = {.fd = -1};
 
 	if (x->file) {
-		piece = (struct store_piece){.fd = store_file_fd(x->file), .len = want};
+		want = in_memory(x, offset, want);
+		if (!want)
+			return FED_WAIT;
+		piece = file_piece(x, offset, want);
 	} else {
 		if (!x->fill)
 			return FED_BROKEN;
@@ -299,6 +347,8 @@ void deliver_feed(struct exchange *x)
 {
 	enum fed fed = FED_SOME;
 
+	if (x->warm)
+		return;
 	while (!x->ended && x->segment < x->nsegments) {
 		fed = feed_segment(x);
 		if (x->ended || fed == FED_WAIT || fed == FED_BROKEN)

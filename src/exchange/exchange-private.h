@@ -117,6 +117,10 @@ struct exchange {
 	unsigned nsegments, segment;
 	uint64_t segment_done;
 	struct store_file *file;
+	struct store_warm *warm;     /* what is being read for it */
+	unsigned warmed;             /* lookups that were read beforehand */
+	uint64_t ready_to;           /* the file's bytes up to here need not be looked for */
+	bool as_memory;              /* the file is sent out of a mapping, where it can be */
 
 	/* The request's body. */
 	struct buf body;

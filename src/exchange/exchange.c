@@ -305,6 +305,8 @@ void exchange_sent(struct exchange *x, const struct exchange_sent *sent)
 		fill_detach(x);
 	if (x->tunnel)
 		tunnel_drop(x);
+	store_warm_cancel(x->warm);
+	x->warm = NULL;
 	if (x->file)
 		store_file_unref(x->env->store, x->file);
 	x->file = NULL;

@@ -2,11 +2,39 @@
 
 #include "base/num.h"
 
+static struct step step_find(struct exchange *x);
+
+static void on_warm(void *arg)
+{
+	struct exchange *x = arg;
+
+	x->warm = NULL;
+	exchange_enter(x);
+	exchange_run(x, STEP(step_find));
+	exchange_leave(x);
+}
+
+/* One lookup, of those that a request takes the `nth`. STORE_COLD: x goes on once it has been read. */
+static int look(struct exchange *x, unsigned nth, const struct view *selecting, struct store_hit *hit)
+{
+	struct store *s = x->env->store;
+	int found;
+
+	if (x->warmed >= nth)
+		return store_find(s, &x->key, selecting, hit);
+	found = store_look(s, &x->key, selecting, hit);
+	if (found != STORE_COLD)
+		return found;
+	x->warmed = nth;
+	x->warm = store_warm_row(s, &x->key, selecting, on_warm, x);
+	return x->warm ? STORE_COLD : store_find(s, &x->key, selecting, hit);
+}
+
 /* Computes key and, where the stored Vary asks for it, the selecting text; finds the record. */
 static int find(struct exchange *x, struct store_hit *hit)
 {
 	struct store *s = x->env->store;
-	int found = store_find(s, &x->key, NULL, hit), err;
+	int found = look(x, 1, NULL, hit), err;
 
 	if (found != STORE_VARIES)
 		return found;
@@ -16,7 +44,7 @@ static int find(struct exchange *x, struct store_hit *hit)
 	if (err)
 		return STORE_NONE;
 	x->selecting_view = buf_view(&x->selecting);
-	found = store_find(s, &x->key, &x->selecting_view, hit);
+	found = look(x, 2, &x->selecting_view, hit);
 	if (found == STORE_NONE)
 		x->why = CACHE_USE_VARY_MISS;
 	return found;
@@ -24,8 +52,10 @@ static int find(struct exchange *x, struct store_hit *hit)
 
 int lookup_again(struct exchange *x, uint64_t id, struct store_hit *hit)
 {
-	int found = find(x, hit);
+	int found;
 
+	x->warmed = 2; /* it was in memory a moment ago */
+	found = find(x, hit);
 	if (found == STORE_FOUND && hit->record.id != id) {
 		store_hit_done(x->env->store, hit);
 		return STORE_NONE;
@@ -139,11 +169,25 @@ static struct step miss(struct exchange *x)
 	return fill_begin(x, store && x->veto == CACHE_STORE_BYPASSED, NULL);
 }
 
-struct step step_lookup(struct exchange *x)
+static struct step step_find(struct exchange *x)
 {
 	struct store_hit hit;
 	struct step next;
+	int found;
 
+	x->why = CACHE_USE_URI_MISS;
+	found = find(x, &hit);
+	if (found == STORE_COLD)
+		return STEP_WAIT;
+	if (found != STORE_FOUND)
+		return miss(x);
+	next = judge(x, &hit);
+	store_hit_done(x->env->store, &hit);
+	return next;
+}
+
+struct step step_lookup(struct exchange *x)
+{
 	if (for_the_origin(x)) {
 		x->why = CACHE_USE_REQUEST;
 		/* RFC 9111 §5.2.1.7 */
@@ -161,10 +205,5 @@ struct step step_lookup(struct exchange *x)
 		return fill_begin(x, false, NULL);
 	}
 	store_key_init(x->env->store, buf_view(&x->key_text), &x->key);
-	x->why = CACHE_USE_URI_MISS;
-	if (find(x, &hit) != STORE_FOUND)
-		return miss(x);
-	next = judge(x, &hit);
-	store_hit_done(x->env->store, &hit);
-	return next;
+	return STEP(step_find);
 }

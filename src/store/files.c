@@ -44,6 +44,7 @@ static void uncache(struct files *f, struct store_file *file)
 static void file_close(struct store *s, struct store_file *file)
 {
 	check(!file->cached && !file->refs);
+	map_drop(s, file);
 	close(file->fd);
 	pool_closed(s->pool, s->slot, file->digest);
 	file->magic = 0;

@@ -33,9 +33,9 @@ static void read_end(struct store *s, struct MDB_txn *txn)
 	}
 }
 
-/* The row under the hash, if it is that key's and sound. 1, 0, or negative. */
+/* The row under the hash, if it is that key's and sound. 1, 0, STORE_COLD or negative. */
 static int get_row(struct store *s, struct MDB_txn *txn, const struct store_key *key,
-                   struct hash128 hash, struct record *r)
+                   struct hash128 hash, bool wary, struct record *r)
 {
 	struct record_key k = record_key(hash);
 	struct view row;
@@ -43,6 +43,8 @@ static int get_row(struct store *s, struct MDB_txn *txn, const struct store_key 
 
 	if (ret <= 0)
 		return ret;
+	if (wary && !warm_resident(s, row))
+		return STORE_COLD;
 	ret = record_parse(row, r);
 	if (ret)
 		return ret;
@@ -73,7 +75,7 @@ static int get_body(struct store *s, const struct record *r, struct store_hit *h
 }
 
 static int find_once(struct store *s, const struct store_key *key, const struct view *selecting,
-                     struct store_hit *hit, struct hash128 *hash)
+                     bool wary, struct store_hit *hit, struct hash128 *hash)
 {
 	struct MDB_txn *txn;
 	struct record r;
@@ -81,17 +83,20 @@ static int find_once(struct store *s, const struct store_key *key, const struct 
 
 	*hit = (struct store_hit){0};
 	*hash = selecting ? record_variant(key->hash, *selecting, s->seed) : key->hash;
+	/* The way to a key that was asked for lately is in memory. */
+	if (wary && !pool_uses(s->pool, *hash))
+		return STORE_COLD;
 	txn = read_begin(s, &ret);
 	if (!txn)
 		return ret;
-	ret = get_row(s, txn, key, *hash, &r);
+	ret = get_row(s, txn, key, *hash, wary, &r);
 	if (ret == 1 && r.h.kind == RECORD_MARKER)
 		ret = selecting ? 0 : STORE_VARIES;
 	else if (ret == 1 && selecting && !view_eq(r.selecting, *selecting))
 		ret = 0;
 	else if (ret == 1)
 		ret = get_body(s, &r, hit);
-	if (ret <= 0) {
+	if (ret <= 0 || ret == STORE_COLD) {
 		read_end(s, txn);
 		return ret;
 	}
@@ -101,24 +106,41 @@ static int find_once(struct store *s, const struct store_key *key, const struct 
 	return ret;
 }
 
-int store_find(struct store *s, const struct store_key *key, const struct view *selecting,
-               struct store_hit *hit)
+static int find(struct store *s, const struct store_key *key, const struct view *selecting,
+                bool wary, struct store_hit *hit)
 {
 	struct hash128 hash;
-	int ret;
+	int ret = find_once(s, key, selecting, wary, hit, &hash);
 
-	check_magic(s, STORE_MAGIC);
-	stat_add(&s->stats->lookups, 1);
-	ret = find_once(s, key, selecting, hit, &hash);
 	if (ret == LARDER_ENOENT)
-		ret = find_once(s, key, selecting, hit, &hash);
+		ret = find_once(s, key, selecting, wary, hit, &hash);
+	if (ret == STORE_COLD)
+		return ret;
+	stat_add(&s->stats->lookups, 1);
 	if (ret == STORE_FOUND) {
 		stat_add(&s->stats->hits, 1);
+		pool_use(s->pool, hash);
+	} else if (ret == STORE_VARIES && s->warm.wary) {
+		/* Markers are in no queue: this is only for the question above. */
 		pool_use(s->pool, hash);
 	} else if (ret == LARDER_ECORRUPT || ret == LARDER_ENOENT) {
 		damaged(s, hash);
 	}
 	return ret;
+}
+
+int store_find(struct store *s, const struct store_key *key, const struct view *selecting,
+               struct store_hit *hit)
+{
+	check_magic(s, STORE_MAGIC);
+	return find(s, key, selecting, false, hit);
+}
+
+int store_look(struct store *s, const struct store_key *key, const struct view *selecting,
+               struct store_hit *hit)
+{
+	check_magic(s, STORE_MAGIC);
+	return find(s, key, selecting, warm_wary(s), hit);
 }
 
 void store_hit_done(struct store *s, struct store_hit *hit)

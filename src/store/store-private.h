@@ -60,6 +60,7 @@ struct store_file {
 	int fd;
 	bool cached; /* in the table */
 	uint64_t length;
+	void *map; /* all of it, or NULL */
 	uint8_t digest[RECORD_DIGEST];
 	TAILQ_ENTRY(store_file) lru;
 	LIST_ENTRY(store_file) chain;
@@ -71,6 +72,7 @@ struct files {
 	struct file_chain *table;
 	uint32_t mask;
 	uint64_t n, max;
+	uint64_t mapped; /* bytes */
 	struct file_list lru; /* least recently used first */
 	uint64_t unlinks;     /* of the pool, when last looked */
 };
@@ -81,6 +83,32 @@ void files_fini(struct store *s);
 int files_get(struct store *s, const uint8_t *digest, uint64_t length, struct store_file **out);
 /* Closes removed files that nobody reads; counts what readers keep of them. */
 void files_purge(struct store *s);
+
+/* ---- map.c ---- */
+
+/* Ends the file's mapping, if there is one. */
+void map_drop(struct store *s, struct store_file *f);
+
+/* ---- warm.c ---- */
+
+struct warm_room;
+struct store_warm;
+struct warm {
+	struct warm_room *room; /* NULL: the loop reads everything itself (tools) */
+	LIST_HEAD(, store_warm) running;
+	unsigned nrunning, looks;
+	uint64_t faults; /* of the loop's thread, when last looked */
+	uint64_t wary_until_ms;
+	bool wary;
+};
+int warm_init(struct store *s);
+/* Those that are under way finish by themselves, and tell nobody. */
+void warm_fini(struct store *s);
+/* Waits until no thread reads the index. NULL: it closes. */
+void warm_set_db(struct store *s, struct db *db);
+/* May a page be cold? While none was met for a while the answer costs nothing. */
+bool warm_wary(struct store *s);
+bool warm_resident(struct store *s, struct view v);
 
 /* ---- spool.c ---- */
 
@@ -197,6 +225,7 @@ struct store {
 	struct MDB_txn *txns[STORE_TXNS];
 	unsigned ntxns, hits; /* pooled; held by hits */
 	struct files files;
+	struct warm warm;
 	struct writer writer;
 };
 

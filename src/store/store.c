@@ -100,6 +100,8 @@ int store_db_open(struct store *s)
 		store_db_close(s);
 	else if (!s->readonly)
 		db_check_readers(s->db);
+	if (!err)
+		warm_set_db(s, s->db);
 	return err;
 }
 
@@ -107,6 +109,7 @@ void store_db_close(struct store *s)
 {
 	while (s->ntxns)
 		db_abort(s->txns[--s->ntxns]);
+	warm_set_db(s, NULL);
 	db_close(s->db);
 	s->db = NULL;
 }
@@ -139,6 +142,7 @@ static struct store *store_new(const char *dir, const struct store_options *opti
 static void store_free(struct store *s)
 {
 	store_db_close(s);
+	warm_fini(s);
 	if (s->files.table)
 		files_fini(s);
 	if (s->slot)
@@ -188,6 +192,8 @@ int store_open(struct store_home *home, struct net_loop *loop, const struct stor
 	s->loop = loop;
 	pool_slots_reap(s->pool);
 	err = open_parts(s);
+	if (!err && loop)
+		err = warm_init(s);
 	if (!err)
 		err = store_db_open(s);
 	if (!err && loop)

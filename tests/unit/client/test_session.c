@@ -292,7 +292,7 @@ START_TEST(large_answers_wait_for_room)
 	struct buf got;
 	int fd;
 
-	options.sendfile_max = ways[_i].copies ? 1000 : 0;
+	options.send_files = ways[_i].copies ? 1 : 0;
 	server_start();
 	snprintf(request, sizeof(request), "GET /%s/%llu HTTP/1.%d\r\nHost: h\r\n\r\n",
 	         ways[_i].path, (unsigned long long)n, !ways[_i].http10);

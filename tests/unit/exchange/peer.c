@@ -113,7 +113,15 @@ static void op_detach(void *c)
 	leave(p, LEAVE_DETACH);
 }
 
+static bool op_prefers_memory(void *c, uint64_t length)
+{
+	struct peer *p = c;
+
+	return p->prefers_memory;
+}
+
 static const struct exchange_client_ops ops = {
+	.prefers_memory = op_prefers_memory,
 	.interim = op_interim,
 	.reply = op_reply,
 	.data = op_data,

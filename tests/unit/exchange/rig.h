@@ -70,6 +70,9 @@ bool far_asked(unsigned n, const char *line);
 /* ---- The store ---- */
 
 struct fake_store {
+	bool cold;         /* nothing is in memory */
+	bool warm_busy;    /* and nothing can be brought there */
+	unsigned warming, warmed;
 	uint64_t spool_max;   /* a spool takes no more than this */
 	uint64_t accepts_max; /* longer ones are not even tried */
 	bool files;         /* bodies are files, not inline */
@@ -104,6 +107,7 @@ struct peer {
 	bool ended, aborted, closes, no_body, detached, held;
 	/* What to do. */
 	size_t room;      /* bytes of body that it still takes */
+	bool prefers_memory;
 	enum leave leave; /* in which call it ends its exchange */
 };
 

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/check.h"
 #include "base/error.h"
 #include "base/queue.h"
 
@@ -28,6 +29,12 @@ struct store {
 };
 struct store_file {
 	int fd;
+	struct buf mem;
+};
+struct store_warm {
+	struct net_task task;
+	void (*done)(void *arg);
+	void *arg;
 };
 struct store_spool {
 	unsigned refs;
@@ -108,6 +115,8 @@ int store_find(struct store *s, const struct store_key *key, const struct view *
 	rig_quiet++;
 	if (fake_store.files && row->body.len) {
 		hit->file = calloc(1, sizeof(*hit->file));
+		buf_init(&hit->file->mem, 64 << 20);
+		buf_addv(&hit->file->mem, buf_view(&row->body));
 		hit->file->fd = memfd_create("body", MFD_CLOEXEC);
 		ck_assert_int_eq(write(hit->file->fd, row->body.data, row->body.len), (ssize_t)row->body.len);
 	} else {
@@ -142,9 +151,82 @@ int store_file_fd(const struct store_file *f)
 void store_file_unref(struct store *s, struct store_file *f)
 {
 	(void)s;
-	if (f)
+	if (f) {
 		close(f->fd);
+		buf_fini(&f->mem);
+	}
 	free(f);
+}
+
+struct view store_file_view(struct store *s, struct store_file *f, uint64_t offset, uint64_t len)
+{
+	struct view v = view_from(buf_view(&f->mem), (size_t)offset);
+
+	(void)s;
+	return len < v.len ? view_make(v.ptr, (size_t)len) : v;
+}
+
+/* ---- What is said not to be in memory ---- */
+
+int store_look(struct store *s, const struct store_key *key, const struct view *selecting,
+               struct store_hit *hit)
+{
+	return fake_store.cold ? STORE_COLD : store_find(s, key, selecting, hit);
+}
+
+static void on_warm(struct net_task *t)
+{
+	struct store_warm *w = container_of(t, struct store_warm, task);
+
+	fake_store.warming--;
+	if (w->done)
+		w->done(w->arg);
+	free(w);
+}
+
+static struct store_warm *warm(void (*done)(void *arg), void *arg)
+{
+	struct store_warm *w;
+
+	if (fake_store.warm_busy)
+		return NULL;
+	rig_quiet++;
+	w = calloc(1, sizeof(*w));
+	rig_quiet--;
+	ck_assert_ptr_nonnull(w);
+	w->done = done;
+	w->arg = arg;
+	net_task_init(&w->task, on_warm);
+	net_task_post(rig.loop, &w->task);
+	fake_store.warming++;
+	fake_store.warmed++;
+	return w;
+}
+
+struct store_warm *store_warm_row(struct store *s, const struct store_key *key,
+                                  const struct view *selecting, void (*done)(void *arg), void *arg)
+{
+	(void)s, (void)key, (void)selecting;
+	return warm(done, arg);
+}
+
+struct store_warm *store_warm_file(struct store *s, struct store_file *f, uint64_t offset, uint64_t len,
+                                   void (*done)(void *arg), void *arg)
+{
+	(void)s, (void)f, (void)offset, (void)len;
+	return warm(done, arg);
+}
+
+void store_warm_cancel(struct store_warm *w)
+{
+	if (w)
+		w->done = NULL;
+}
+
+uint64_t store_file_ready(struct store *s, struct store_file *f, uint64_t offset, uint64_t len)
+{
+	(void)s, (void)f, (void)offset;
+	return fake_store.cold ? 0 : len;
 }
 
 /* ---- Spools ---- */
