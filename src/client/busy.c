@@ -54,7 +54,7 @@ static void begin_request(struct session *s)
 	b->hold = b->continue_waits = false;
 	b->replied = b->ended = b->detach = b->aborted = false;
 	b->chunks = b->by_close = b->wants_room = false;
-	b->keep = b->logged = false;
+	b->keep = b->logged = b->probed = false;
 }
 
 int busy_take(struct session *s)
@@ -95,6 +95,7 @@ void busy_give(struct session *s)
 		return;
 	s->busy = NULL;
 	drop_tail(b);
+	b->gathered = 0;
 	b->out.at = b->out.len = b->in.at = b->in.len = 0;
 	if (c->nspare >= SPARE_MAX || b->in.cap > IN_FIRST || b->out.cap > OUT_KEEP) {
 		busy_free(b);

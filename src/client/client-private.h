@@ -21,13 +21,15 @@
 enum {
 	IN_FIRST = 8 * 1024,      /* the input buffer that every busy session has */
 	TAIL_SIZE = 32 * 1024,    /* request body on its way to the exchange */
-	OUT_KEEP = 16 * 1024,     /* a larger output buffer is freed when it has left */
+	OUT_KEEP = 32 * 1024,     /* a larger output buffer is freed when it has left */
+	GATHER_ONE = 8 * 1024,    /* an answer that may wait for those of pipelined requests behind it */
 	PIECE_MAX = 64 * 1024,    /* of body data copied for a full socket */
 	TURN_MAX = 1024 * 1024,   /* bytes sent for one session before others get their turn */
 	LOCAL_MAP_MIN = 8 * 1024 * 1024, /* bodies for clients on this machine that are mapped */
 	LOCAL_LOWAT = 1024 * 1024,       /* and how much of them the kernel takes unsent */
 	LINGER_BYTES = 64 * 1024, /* read and dropped of a client that was answered with close */
 	LINGER_MS = 1000,
+	PROBE_MS = 1000, /* a client that ended its side waits for its answer for so long unasked */
 	ACCEPTS_MAX = 64,      /* a wake-up */
 	ACCEPT_PAUSE_MS = 100, /* after accept ran out of descriptors */
 	SPARE_MAX = 256,       /* busy blocks and sessions kept for reuse */
@@ -81,6 +83,7 @@ struct busy {
 
 	/* The answer. */
 	struct span out;
+	size_t gathered;   /* of out: whole answers to earlier requests, counted as sent already */
 	uint64_t out_left; /* body bytes to come of a known length */
 	uint64_t length;   /* of the body; HTTP_LENGTH_UNKNOWN */
 	bool replied, ended, detach, aborted;
@@ -89,6 +92,7 @@ struct busy {
 	bool keep;       /* the connection stays */
 	bool logged;     /* by an exchange */
 	bool wants_room; /* the exchange waits for exchange_writable */
+	bool probed;     /* a client that ended its side was sent a 102 */
 	struct http_field fields[];
 };
 
@@ -123,7 +127,7 @@ struct session {
 	struct net_timer timer;
 	struct net_task task;
 	TAILQ_ENTRY(session) link;
-	uint64_t since_ms; /* accepted, idle or lingering since */
+	uint64_t since_ms; /* accepted, idle, half-closed or lingering since */
 	uint64_t moved_in_ms, moved_out_ms;
 	struct rate rate_in, rate_out;
 	uint32_t dropped; /* bytes while lingering */
@@ -132,6 +136,8 @@ struct session {
 };
 
 /* The choices of the option send_files, in its order. */
+/* And of half_closed. */
+enum half_closed { HALF_PROBE, HALF_ANSWER, HALF_ABANDON };
 enum send_files { SEND_AUTO, SEND_MAP, SEND_SENDFILE };
 
 struct listening;
@@ -186,6 +192,8 @@ void session_soon(struct session *s);
 void session_free_spares(struct client *c);
 /* Ends it at once. */
 void session_kill(struct session *s);
+/* Asks a client that has ended its side whether it is still there: one that is not answers with a reset. */
+void session_probe(struct session *s);
 /* At the beginning of a drain: closes it if it is idle. One that was accepted or answered just now has a
  * moment for its next request, which is on its way perhaps: it is answered, with close. May free it. */
 void session_drain(struct session *s);
@@ -239,6 +247,8 @@ void output_flush(struct session *s, bool more);
 void output_put(struct session *s, struct iovec *iov, int n);
 /* Only copies, to be sent with what follows. iov[0] is not used. */
 void output_keep(struct session *s, const struct iovec *iov, int n);
+/* The same with a whole answer, which counts as sent: more of them follow at once. false: it is too much. */
+bool output_gather(struct session *s, const struct iovec *iov, int n);
 size_t output_raw(struct session *s, struct iovec *iov, int n, int flags);
 void output_count(struct session *s, size_t n);
 

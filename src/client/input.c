@@ -58,6 +58,8 @@ void input_read(struct session *s)
 		s->busy->continue_waits = false;
 	} else if (n == 0) {
 		s->eof = true;
+		if (s->state == SESSION_RUN)
+			s->since_ms = net_loop_now_ms(s->client->loop);
 	} else if (errno != EAGAIN && errno != EINTR) {
 		s->broken = true;
 	}
@@ -192,6 +194,19 @@ static void note_arrival(struct session *s)
 	b->req.arrived_mono_us = clock_mono_us();
 }
 
+/* Nothing more will come: the session ends once the answers that were gathered have left. */
+static bool no_more(struct session *s)
+{
+	struct busy *b = s->busy;
+
+	if (b && b->gathered && !s->blocked)
+		output_flush(s, false);
+	if (b && b->gathered && !s->broken)
+		return false;
+	s->state = SESSION_GONE;
+	return true;
+}
+
 bool input_head(struct session *s)
 {
 	const struct client_options *o = s->client->options;
@@ -200,11 +215,8 @@ bool input_head(struct session *s)
 	int64_t n;
 	int err;
 
-	if (!b || !span_left(&b->in)) {
-		if (s->eof)
-			s->state = SESSION_GONE;
-		return s->eof;
-	}
+	if (!b || !span_left(&b->in))
+		return s->eof && no_more(s);
 	if (s->turn >= TURN_MAX) {
 		/* Pipelined requests for large answers: others first. */
 		net_task_post(s->client->loop, &s->task);
@@ -223,10 +235,8 @@ bool input_head(struct session *s)
 		refuse_fault(s, &fault);
 		return true;
 	}
-	if (s->eof) {
-		s->state = SESSION_GONE;
-		return true;
-	}
+	if (s->eof)
+		return no_more(s);
 	err = make_room(s);
 	if (err == LARDER_ELIMIT)
 		session_refuse(s, 431, "http_request_error", "The request head is too large.");

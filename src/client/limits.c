@@ -11,7 +11,8 @@ enum wait {
 	WAIT_BODY,
 	WAIT_SEND,
 	WAIT_RATE,
-	WAIT_LINGER
+	WAIT_LINGER,
+	WAIT_PROBE
 };
 
 struct deadline {
@@ -57,6 +58,15 @@ static bool awaits_body(const struct session *s)
 	       !b->continue_waits && !b->ended && !s->eof;
 }
 
+/* A client that has ended its side, or is gone. RFC 9110 §15.2: an HTTP/1.0 client must not be sent a 1xx. */
+static bool awaits_answer(const struct session *s)
+{
+	const struct busy *b = s->busy;
+
+	return s->state == SESSION_RUN && s->eof && !b->replied && !b->probed && b->head.minor >= 1 &&
+	       !s->blocked && s->client->options->half_closed == HALF_PROBE;
+}
+
 static struct deadline find_deadline(const struct session *s)
 {
 	const struct client_options *o = s->client->options;
@@ -78,6 +88,8 @@ static struct deadline find_deadline(const struct session *s)
 		else
 			sooner(&d, s->since_ms, waits, s->requests ? WAIT_IDLE : WAIT_FIRST);
 	}
+	if (awaits_answer(s))
+		sooner(&d, s->since_ms, PROBE_MS, WAIT_PROBE);
 	if (s->blocked)
 		sooner(&d, s->moved_out_ms, o->send_timeout, WAIT_SEND);
 	if (s->rate_in.since_ms)
@@ -152,6 +164,9 @@ static void give_up(struct session *s, enum wait why)
 	case WAIT_IDLE:
 	case WAIT_LINGER:
 		s->state = SESSION_GONE;
+		return;
+	case WAIT_PROBE:
+		session_probe(s);
 		return;
 	case WAIT_NOTHING:
 		return;

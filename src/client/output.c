@@ -11,16 +11,25 @@
 
 #define OUT_MAX (32UL * 1024 * 1024) /* a whole answer out of memory, at most */
 
-void output_count(struct session *s, size_t n)
+static void count_own(struct busy *b, size_t n)
 {
-	struct client *c = s->client;
-	struct busy *b = s->busy;
-
 	if (!n)
 		return;
 	if (!b->sent.first_byte_us)
 		b->sent.first_byte_us = clock_mono_us();
 	b->sent.bytes += n;
+}
+
+void output_count(struct session *s, size_t n)
+{
+	struct client *c = s->client;
+	struct busy *b = s->busy;
+	size_t earlier = n < b->gathered ? n : b->gathered;
+
+	if (!n)
+		return;
+	count_own(b, n - earlier);
+	b->gathered -= earlier;
 	s->turn = n > UINT32_MAX - s->turn ? UINT32_MAX : s->turn + (uint32_t)n;
 	s->moved_out_ms = net_loop_now_ms(c->loop);
 	s->rate_out.bytes += n;
@@ -121,4 +130,22 @@ void output_put(struct session *s, struct iovec *iov, int n)
 void output_keep(struct session *s, const struct iovec *iov, int n)
 {
 	keep(s, iov + 1, n - 1, 0);
+}
+
+bool output_gather(struct session *s, const struct iovec *iov, int n)
+{
+	struct busy *b = s->busy;
+	size_t total = 0;
+
+	for (int i = 1; i < n; i++)
+		total += iov[i].iov_len;
+	if (s->blocked || total > GATHER_ONE || total > OUT_KEEP - span_left(&b->out) ||
+	    span_left(&b->out) != b->gathered)
+		return false;
+	keep(s, iov + 1, n - 1, 0);
+	if (s->broken)
+		return true;
+	count_own(b, total);
+	b->gathered += total;
+	return true;
 }

@@ -98,6 +98,12 @@ static void op_interim(void *c, const struct exchange_reply *r)
 	session_soon(s);
 }
 
+/* The answer is complete, and something of the next request is there already. */
+static bool pipelines(const struct busy *b)
+{
+	return b->ended && b->keep && b->body == BODY_NONE && span_left(&b->in) > b->head_len;
+}
+
 static void op_reply(void *c, const struct exchange_reply *r)
 {
 	struct session *s = c;
@@ -137,7 +143,7 @@ static void op_reply(void *c, const struct exchange_reply *r)
 	/* Without body the head waits for the first of it, to leave in the same segment. */
 	if (!b->ended && !body.len)
 		output_keep(s, iov, n);
-	else
+	else if (!pipelines(b) || !output_gather(s, iov, n))
 		output_put(s, iov, n);
 	session_soon(s);
 }

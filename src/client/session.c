@@ -205,7 +205,9 @@ void session_kill(struct session *s)
 
 bool session_waits(const struct session *s)
 {
-	return s->state == SESSION_HEAD && (!s->busy || !span_left(&s->busy->in));
+	const struct busy *b = s->busy;
+
+	return s->state == SESSION_HEAD && (!b || (!span_left(&b->in) && !b->gathered));
 }
 
 void session_drain(struct session *s)
@@ -232,10 +234,10 @@ void session_end_exchange(struct session *s, bool aborted)
 		return;
 	b->x = NULL;
 	if (aborted) {
-		size_t unsent = span_left(&b->out);
+		size_t unsent = span_left(&b->out) - b->gathered;
 
 		b->sent.body_bytes -= unsent < b->sent.body_bytes ? unsent : b->sent.body_bytes;
-		b->out.at = b->out.len = 0;
+		b->out.len = b->out.at + b->gathered;
 	}
 	b->sent.aborted = aborted;
 	b->logged = true;
@@ -323,9 +325,32 @@ void session_refuse(struct session *s, unsigned status, const char *proxy_error,
 
 /* ---- Steps: each returns whether there may be another ---- */
 
+/* A client that has only ended its own side waits for its answer; so it seems of one that is gone. */
+static bool gives_up(const struct session *s)
+{
+	return s->eof && !s->busy->replied && s->client->options->half_closed == HALF_ABANDON;
+}
+
+void session_probe(struct session *s)
+{
+	struct iovec iov[2] = {{0}, {(char *)"HTTP/1.1 102 Processing\r\n\r\n", 27}};
+
+	s->busy->probed = true;
+	output_put(s, iov, 2);
+}
+
+/* Answers to pipelined requests leave together, when no more of them are to come now. */
+static bool send_gathered(struct session *s)
+{
+	if (s->busy && s->busy->gathered && !s->blocked)
+		output_flush(s, false);
+	return s->broken;
+}
+
 static bool step_run(struct session *s)
 {
 	struct busy *b = s->busy;
+	bool waits; /* the answer, for those of pipelined requests */
 
 	body_feed(s);
 	if (s->state != SESSION_RUN)
@@ -336,7 +361,9 @@ static bool step_run(struct session *s)
 		s->reset = b->replied && b->by_close;
 		s->broken = true;
 	}
-	if (!s->broken && span_left(&b->out) && !s->blocked)
+	s->broken |= gives_up(s);
+	waits = b->ended && b->gathered && span_left(&b->out) == b->gathered;
+	if (!s->broken && span_left(&b->out) && !s->blocked && !waits)
 		output_flush(s, false);
 	if (s->broken)
 		return true;
@@ -347,7 +374,7 @@ static bool step_run(struct session *s)
 		s->depth--;
 		return true;
 	}
-	if (!b->ended || span_left(&b->out))
+	if (!b->ended || (span_left(&b->out) && !waits))
 		return false;
 	if (b->detach)
 		hand_over(s);
@@ -375,7 +402,7 @@ static bool step(struct session *s)
 	}
 	switch ((enum session_state)s->state) {
 	case SESSION_HEAD:
-		return input_head(s);
+		return input_head(s) || send_gathered(s);
 	case SESSION_RUN:
 		return step_run(s);
 	case SESSION_FLUSH:

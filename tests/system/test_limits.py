@@ -155,6 +155,22 @@ def test_without_deferral_all_are_accepted(larder, connect):
     until(lambda: d.stat("client.accepted") == 1, "the silent connection to be accepted")
 
 
+@pytest.mark.parametrize("way, tells", [("probe", True), ("abandon", True), ("answer", False)])
+def test_clients_that_are_gone_stop_the_fetch(larder, origin, connect, way, tells):
+    gone = threading.Event()
+
+    def slow(_req, conn):
+        if conn.peer_gone(20 if tells else 3):
+            gone.set()
+    origin.on("/slow", slow)
+    d = larder("forward", options=[f"half_closed={way}"])
+    c = connect(d.port)
+    c.send(c.compose("GET", origin.url("/slow")))
+    origin.wait(1)
+    c.close()
+    assert gone.wait(20 if tells else 3) == tells
+
+
 def test_client_that_takes_nothing(larder, origin, connect):
     d = larder("forward", options=["send_timeout=500ms"])
     origin.on("/big", answer(b"x" * (30 << 20), fields=["Cache-Control: no-store"]))

@@ -40,6 +40,28 @@ def verify(d):
     assert r.returncode == 0, r.stdout + r.stderr
 
 
+@pytest.mark.parametrize("size", [1000, 60000, 3 << 20])
+@pytest.mark.parametrize("way", ["map", "sendfile"])
+def test_after_a_restart_the_loop_does_not_read(larder, origin, size, way):
+    origin.on("/x", answer(b"x" * size, fields=[FRESH, "Vary: Accept"]))
+    d = larder("forward", options=[f"send_files={way}"])
+    d.get(origin.url("/x"))
+    d.settle()
+    d.stop()
+    for file in d.store.rglob("*"):
+        if file.is_file():
+            with open(file, "rb") as f:
+                os.fsync(f.fileno())
+                os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    d.start()
+    for _ in range(2):
+        r = d.get(origin.url("/x"))
+        assert r.body == b"x" * size and r.cache.get("hit")
+    # Marker and variant, at the first time; what was asked for lately is in memory.
+    assert d.stat("store.cold_lookups") == 2
+    assert origin.count("/x") == 1
+
+
 def test_stored_things_survive_a_restart(larder, origin):
     sizes = {"/small": 100, "/inline": 60000, "/blob": 70000, "/large": 5 << 20, "/empty": 0}
     for i, (path, size) in enumerate(sizes.items()):

@@ -186,7 +186,7 @@ static void on_timer(struct net_timer *t)
 {
 	struct exchange *x = container_of(t, struct exchange, timer);
 
-	if (is(x, "late"))
+	if (is(x, "late") || is(x, "long-wait"))
 		reply_whole(x);
 	else
 		x->ops->hold_body(x->client, false);
@@ -204,6 +204,8 @@ static void start(struct exchange *x)
 		reply(x, (unsigned)x->n, view_make(NULL, 0), 0, true);
 	} else if (is(x, "late")) {
 		net_timer_set(&x->timer, 5);
+	} else if (is(x, "long-wait")) {
+		net_timer_set(&x->timer, 1500);
 	} else if (is(x, "flow") || is(x, "break")) {
 		x->broken = is(x, "break");
 		flow(x, HTTP_LENGTH_UNKNOWN);

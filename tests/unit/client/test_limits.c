@@ -199,6 +199,48 @@ START_TEST(clients_that_go_away_are_noticed)
 }
 END_TEST
 
+/* A plain close looks like a half-close, until larder says something. */
+START_TEST(clients_that_are_gone_are_asked)
+{
+	enum { PROBE, ANSWER, ABANDON };
+	static const struct {
+		int option; /* of half_closed */
+		bool gone, http10, asked, aborted;
+	} rows[] = {
+	        {PROBE, true, false, true, true},      {PROBE, false, false, true, false},
+	        {PROBE, false, true, false, false},    {ABANDON, false, false, false, true},
+	        {ABANDON, true, false, false, true},   {ANSWER, false, false, false, false},
+	};
+	struct buf got;
+	char request[64];
+	int fd;
+
+	options.half_closed = rows[_i].option;
+	server_start();
+	buf_init(&got, 65536);
+	fd = peer_connect();
+	snprintf(request, sizeof(request), "GET /long-wait/1 HTTP/1.%d\r\nHost: h\r\n\r\n",
+	         !rows[_i].http10);
+	peer_send(fd, view_of(request));
+	wait_for(counts().begun == 1);
+	if (rows[_i].gone)
+		close(fd);
+	else
+		shutdown(fd, SHUT_WR);
+	wait_for(counts().ended == 1);
+	ck_assert_uint_eq(counts().aborted, rows[_i].aborted);
+	if (!rows[_i].gone) {
+		peer_read_all(fd, &got, NULL);
+		ck_assert_int_eq(strstr(buf_cstr(&got), "HTTP/1.1 102 Processing\r\n\r\n") != NULL,
+		                 rows[_i].asked);
+		ck_assert_int_eq(strstr(buf_cstr(&got), "HTTP/1.1 200 X") == NULL, rows[_i].aborted);
+		close(fd);
+	}
+	buf_fini(&got);
+	server_stop();
+}
+END_TEST
+
 START_TEST(more_connections_than_allowed)
 {
 	bool per_client = _i;
@@ -469,6 +511,7 @@ UNIT_MAIN("client/limits", tcase_add_checked_fixture(tc, options_default, NULL);
           tcase_add_loop_test(tc, clients_that_take_nothing_are_cut_off, 0, 4);
           tcase_add_loop_test(tc, clients_below_the_rate_are_cut_off, 0, 2);
           tcase_add_loop_test(tc, clients_that_go_away_are_noticed, 0, 5);
+          tcase_add_loop_test(tc, clients_that_are_gone_are_asked, 0, 6);
           tcase_add_loop_test(tc, more_connections_than_allowed, 0, 2);
           tcase_add_test(tc, without_descriptors_clients_wait);
           tcase_add_test(tc, connections_have_a_number_of_requests);

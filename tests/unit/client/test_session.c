@@ -314,6 +314,85 @@ START_TEST(large_answers_wait_for_room)
 }
 END_TEST
 
+/* What was asked for together is answered together, as far as it is small, and counted right. */
+START_TEST(pipelined_answers_leave_together)
+{
+	static const unsigned sizes[][8] = {{1, 2, 3, 1000, 1000, 1000, 1, 7000},
+	                                    {1, 9000, 1, 1, 300000, 5, 8000, 8000}};
+	struct fake_counts c;
+	struct buf text, got, want;
+	char line[128];
+	ssize_t n;
+	int fd;
+
+	server_start();
+	buf_init(&text, 65536);
+	buf_init(&got, 1 << 20);
+	buf_init(&want, 1 << 20);
+	for (unsigned i = 0; i < 8; i++) {
+		unsigned size = sizes[_i][i];
+
+		snprintf(line, sizeof(line), "GET /hit/%u HTTP/1.1\r\nHost: h\r\n\r\n", size);
+		buf_addv(&text, view_of(line));
+		snprintf(line, sizeof(line), "HTTP/1.1 200 X\r\nContent-Length: %u\r\n\r\n", size);
+		buf_addv(&want, view_of(line));
+		for (unsigned k = 0; k < size; k++)
+			buf_addc(&want, fake_byte(k));
+	}
+	/* The beginning of another one must not keep them back. */
+	BUF_ADD_LIT(&text, "GET /hit/");
+	fd = peer_connect();
+	peer_send(fd, buf_view(&text));
+	ck_assert_int_eq(buf_reserve(&got, want.len), 0);
+	while (got.len < want.len) {
+		n = recv(fd, got.data + got.len, want.len - got.len, 0);
+		ck_assert_int_gt(n, 0);
+		/* By one call. */
+		if (_i == 0)
+			ck_assert_uint_eq((size_t)n, want.len);
+		got.len += (size_t)n;
+	}
+	ck_assert_int_eq(memcmp(got.data, want.data, want.len), 0);
+	fake_counts(&c);
+	ck_assert_uint_eq(c.ended, 8);
+	ck_assert_uint_eq(c.bytes, want.len);
+	ck_assert_uint_eq(c.aborted, 0);
+	shutdown(fd, SHUT_WR);
+	got.len = 0;
+	peer_read_all(fd, &got, NULL);
+	ck_assert_uint_eq(got.len, 0);
+	close(fd);
+	buf_fini(&text);
+	buf_fini(&got);
+	buf_fini(&want);
+	server_stop();
+}
+END_TEST
+
+/* A client that takes nothing while its answers pile up, and has ended its side: it gets all of them. */
+START_TEST(gathered_answers_wait_for_room)
+{
+	struct buf text, got;
+	int fd;
+
+	server_start();
+	buf_init(&text, 1 << 20);
+	buf_init(&got, 64 << 20);
+	for (unsigned i = 0; i < 2000; i++)
+		BUF_ADD_LIT(&text, "GET /hit/8000 HTTP/1.1\r\nHost: h\r\n\r\n");
+	peer_rcvbuf = 4096;
+	fd = peer_connect();
+	peer_send(fd, buf_view(&text));
+	shutdown(fd, SHUT_WR);
+	peer_read_all(fd, &got, NULL);
+	ck_assert_uint_eq(got.len, 2000 * (8000 + strlen("HTTP/1.1 200 X\r\nContent-Length: 8000\r\n\r\n")));
+	close(fd);
+	buf_fini(&text);
+	buf_fini(&got);
+	server_stop();
+}
+END_TEST
+
 START_TEST(large_chunked_answers_decode)
 {
 	struct http_chunked ch;
@@ -405,6 +484,8 @@ UNIT_MAIN("client/session", tcase_add_checked_fixture(tc, options_default, NULL)
           tcase_add_loop_test(tc, faults_are_answered_and_closed, 0, ARRAY_LEN(faults));
           tcase_add_test(tc, heads_have_limits);
           tcase_add_loop_test(tc, large_answers_wait_for_room, 0, 6);
+          tcase_add_loop_test(tc, pipelined_answers_leave_together, 0, 2);
+          tcase_add_test(tc, gathered_answers_wait_for_room);
           tcase_add_loop_test(tc, large_chunked_answers_decode, 0, 2);
           tcase_add_test(tc, large_requests_wait_for_room);
           tcase_add_loop_test(tc, broken_answers_look_broken, 0, 4);)
