@@ -38,9 +38,9 @@ static void read_last(struct store *s)
 		return;
 	if (db_get(s->db, txn, DB_META, V("scrub"), &row) == 1 && row.len == sizeof(last)) {
 		memcpy(&last, row.ptr, sizeof(last));
-		p->last_rows = last.rows;
-		p->last_faults = last.faults;
-		p->ended_s = last.ended_s;
+		pool_set(&p->last_rows, last.rows);
+		pool_set(&p->last_faults, last.faults);
+		__atomic_store_n(&p->ended_s, last.ended_s, __ATOMIC_RELAXED);
 	}
 	db_abort(txn);
 	p->known = true;
@@ -104,7 +104,7 @@ static struct audit *begin(struct store *s)
 		return NULL;
 	}
 	if (!a->partial)
-		p->since_s = clock_wall_s();
+		__atomic_store_n(&p->since_s, clock_wall_s(), __ATOMIC_RELAXED);
 	return a;
 }
 
@@ -117,9 +117,9 @@ static void publish(struct store *s, const struct audit *a)
 	p->stage = aside ? AUDIT_ENTRIES : a->stage;
 	p->from_len = (uint32_t)(aside ? a->entries_len : a->from_len);
 	memcpy(p->from, aside ? a->entries_from : a->from, p->from_len);
-	p->total = a->total;
-	p->rows = a->done;
-	p->faults = a->faults;
+	pool_set(&p->total, a->total);
+	pool_set(&p->rows, a->done);
+	pool_set(&p->faults, a->faults);
 }
 
 void scrub_end(struct store *s)
@@ -138,10 +138,10 @@ static void finish(struct store *s)
 	int64_t since = p->since_s;
 	int err;
 
-	p->ended_s = clock_wall_s();
-	p->last_rows = p->rows;
-	p->last_faults = p->faults;
-	p->since_s = 0;
+	__atomic_store_n(&p->ended_s, clock_wall_s(), __ATOMIC_RELAXED);
+	pool_set(&p->last_rows, p->rows);
+	pool_set(&p->last_faults, p->faults);
+	__atomic_store_n(&p->since_s, 0, __ATOMIC_RELAXED);
 	p->round++;
 	scrub_end(s);
 	stat_add_mt(&s->stats->scrubs, 1);
@@ -207,12 +207,12 @@ void store_scrub_state(const struct store *s, struct store_scrub *out)
 	check_magic(s, STORE_MAGIC);
 	*out = (struct store_scrub){
 	        .interval_s = s->options->scrub_interval / 1000,
-	        .since_s = p->since_s,
-	        .rows = p->rows,
-	        .total = p->total,
-	        .faults = p->faults,
-	        .ended_s = p->ended_s,
-	        .last_rows = p->last_rows,
-	        .last_faults = p->last_faults,
+	        .since_s = __atomic_load_n(&p->since_s, __ATOMIC_RELAXED),
+	        .rows = pool_get(&p->rows),
+	        .total = pool_get(&p->total),
+	        .faults = pool_get(&p->faults),
+	        .ended_s = __atomic_load_n(&p->ended_s, __ATOMIC_RELAXED),
+	        .last_rows = pool_get(&p->last_rows),
+	        .last_faults = pool_get(&p->last_faults),
 	};
 }

@@ -501,16 +501,16 @@ static unsigned scrub(struct fix *f)
 	uint64_t now = clock_mono_ms(), faults = UINT64_MAX;
 
 	for (unsigned passes = 1; passes < 9; passes++) {
-		uint64_t done = f->stats.scrubs;
+		uint64_t done = stat_get(&f->stats.scrubs);
 
-		while (__atomic_load_n(&f->stats.scrubs, __ATOMIC_SEQ_CST) == done) {
+		while (stat_get(&f->stats.scrubs) == done) {
 			store_maintain(f->s, now);
 			ck_assert_int_eq(fix_remove(f, "GET http://nowhere/"), 0);
 			ck_assert_msg(clock_mono_ms() - now < 20000, "no end of the scrub");
 		}
-		if (f->stats.scrub_faults == faults)
+		if (stat_get(&f->stats.scrub_faults) == faults)
 			return passes;
-		faults = f->stats.scrub_faults;
+		faults = stat_get(&f->stats.scrub_faults);
 	}
 	return 9;
 }
