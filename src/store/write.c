@@ -48,10 +48,13 @@ uint64_t room_for_inserts(const struct pool *p)
 	return below_cap(p, 4);
 }
 
+/* Above a cap that was lowered they may go on a little, or nothing could ever get below it. */
 uint64_t room_for_evictions(const struct pool *p)
 {
-	uint64_t cap = pool_get(&p->cap);
+	uint64_t over = pool_get(&p->over), cap = pool_get(&p->cap);
 
+	if (over)
+		return over;
 	/* On a full disk, too: where it has no room for an eviction the transaction fails. */
 	return cap - room_unit(cap) / 4;
 }
@@ -154,6 +157,18 @@ static int undo_intents(struct write *w)
 	return 0;
 }
 
+/* A cap that was lowered: evictions go beyond it, the further the more there is to evict, until there is
+ * room for those of an ordinary transaction below it. */
+static void set_over(struct pool *p, uint64_t index)
+{
+	uint64_t cap = pool_get(&p->cap), now = index + pool_get(&p->blobs) + pool_others(p);
+
+	if (now <= (pool_get(&p->over) ? room_for_spools(p) : cap))
+		pool_set(&p->over, 0);
+	else
+		pool_set(&p->over, now + room_unit(cap) + (now > cap ? (now - cap) / 8 : 0));
+}
+
 int write_begin(struct store *s, struct write *w)
 {
 	struct view row;
@@ -185,6 +200,7 @@ int write_begin(struct store *s, struct write *w)
 		goto out;
 	w->base = db_allocated(s->db);
 	pool_set(&s->pool->blobs, blob_bytes(&w->st));
+	set_over(s->pool, w->base);
 	w->cost.touch[DB_META] = 1;
 	write_room(w, &(struct write_cost){0}, UINT64_MAX);
 	return 0;
