@@ -124,10 +124,10 @@ static int open_tables(struct db *db, bool create)
 
 static unsigned env_flags(enum db_durability durability, bool readonly)
 {
-	unsigned flags = MDB_NORDAHEAD | MDB_NOTLS;
+	unsigned flags = MDB_NOTLS;
 
-	if (readonly)
-		flags |= MDB_RDONLY;
+	/* Tools that walk through a cold index take a third of the time so; lookups want one page. */
+	flags |= readonly ? MDB_RDONLY : MDB_NORDAHEAD;
 	/* Without the sync of the meta page, the one before it stays whole: a power cut loses the
 	 * last commit and nothing else. */
 	if (durability == DB_BATCH)
