@@ -43,9 +43,21 @@ void net_relay_abort(struct net_relay *r);
 /* Bytes so far. */
 void net_relay_bytes(const struct net_relay *r, uint64_t *a_to_b, uint64_t *b_to_a);
 
-/* ---- Connecting: resolves on the thread pool (at most 16 names at once and three quarters of the
- * threads, others queue), then happy eyeballs (RFC 8305: 250 ms between attempts, families
- * interleaved, at most 16 addresses) ---- */
+/* ---- Names: looked up on threads of their own, at most 32 at once (also of those that nobody
+ * waits for any more), others queue ---- */
+#define NET_ADDRS_MAX 16
+struct net_resolve;
+/* err: 0 or LARDER_ERESOLVE. Addresses without a port, families interleaved (RFC 8305 §4); valid during
+ * the call. */
+typedef void net_resolve_fn(void *arg, int err, const struct addr *addrs, unsigned naddrs);
+/* done is never called from inside; the resolve is gone when it is. NULL: out of memory or threads. */
+struct net_resolve *net_resolve_new(struct net_loop *l, struct view host, net_resolve_fn *done,
+                                    void *arg);
+/* done is not called. NULL is fine. */
+void net_resolve_cancel(struct net_resolve *r);
+
+/* ---- Connecting: resolves, then happy eyeballs (RFC 8305: 250 ms between attempts, at most
+ * NET_ADDRS_MAX addresses) ---- */
 struct net_connect;
 struct net_connect_result {
 	int err; /* 0, LARDER_ERESOLVE, LARDER_ECONNECT, LARDER_ETIMEOUT, LARDER_EREFUSED */

@@ -1,6 +1,7 @@
 /*
- * Origins: one request to one origin over libcurl on the loop, byte-true both ways, as strict with
- * responses as with clients. Everything libcurl does stays in this room.
+ * Origins: one request to one origin on the loop, byte-true both ways, as strict with responses as
+ * with clients. libcurl makes the connections, and transfers what is https; HTTP/1.1 to plain http
+ * origins is the room's own. Everything libcurl does stays in this room.
  *
  * Vocabulary: *transfer* = one request and its answer; *attempt* = one try on a connection.
  */

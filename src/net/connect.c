@@ -1,6 +1,5 @@
-/* Outgoing connections: names on the thread pool, then happy eyeballs (RFC 8305). */
+/* Outgoing connections: names, then happy eyeballs (RFC 8305). */
 #include <errno.h>
-#include <netdb.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,27 +12,7 @@
 #include "net/stream.h"
 
 #define CONNECT_MAGIC 0x6e657463U
-#define NAMES_MAX     16  /* resolved at once */
-#define ADDRS_MAX     16  /* tried of one name */
 #define STAGGER_MS    250 /* RFC 8305 §5: the Connection Attempt Delay */
-#define HOST_MAX      256
-
-/* A name on its way through the thread pool; outlives a connect that is cancelled. */
-struct lookup {
-	struct net_loop *loop;
-	struct net_connect *owner; /* NULL: nobody wants it any more */
-	bool running;
-	int err;
-	unsigned naddrs;
-	struct addr addrs[ADDRS_MAX];
-	TAILQ_ENTRY(lookup) link;
-	char host[HOST_MAX];
-};
-
-struct resolver {
-	TAILQ_HEAD(, lookup) waiting;
-	unsigned running, max;
-};
 
 struct attempt {
 	struct net_connect *owner;
@@ -48,130 +27,15 @@ struct net_connect {
 	bool tried;
 	uint16_t port;
 	struct net_loop *loop;
-	struct lookup *lookup;
+	struct net_resolve *lookup;
 	struct net_timer deadline, stagger;
-	struct addr addrs[ADDRS_MAX];
+	struct addr addrs[NET_ADDRS_MAX];
 	unsigned naddrs, next, pending;
-	struct attempt attempts[ADDRS_MAX];
+	struct attempt attempts[NET_ADDRS_MAX];
 	int (*allow)(void *arg, const struct addr *a);
 	void (*done)(void *arg, const struct net_connect_result *r);
 	void *arg;
 };
-
-/* ---- Names ---- */
-
-/* RFC 8305 §4: families take turns, beginning with the system's first choice. */
-static void interleave(struct lookup *k, const struct addrinfo *list)
-{
-	const struct addrinfo *same = list, *other = list;
-	int family = list ? list->ai_family : AF_UNSPEC;
-
-	while (k->naddrs < ADDRS_MAX && (same || other)) {
-		for (; same && same->ai_family != family; same = same->ai_next)
-			;
-		for (; other && other->ai_family == family; other = other->ai_next)
-			;
-		if (same && addr_from_sa(same->ai_addr, same->ai_addrlen, &k->addrs[k->naddrs]))
-			k->naddrs++;
-		if (other && k->naddrs < ADDRS_MAX &&
-		    addr_from_sa(other->ai_addr, other->ai_addrlen, &k->addrs[k->naddrs]))
-			k->naddrs++;
-		same = same ? same->ai_next : NULL;
-		other = other ? other->ai_next : NULL;
-	}
-}
-
-static void resolve(void *arg)
-{
-	struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM}, *list = NULL;
-	struct lookup *k = arg;
-
-	if (addr_is_localhost(view_of(k->host))) {
-		addr_localhost(0, k->addrs);
-		k->naddrs = 2;
-		k->err = 0;
-		return;
-	}
-	if (getaddrinfo(k->host, NULL, &hints, &list)) {
-		k->err = LARDER_ERESOLVE;
-		return;
-	}
-	interleave(k, list);
-	k->err = k->naddrs ? 0 : LARDER_ERESOLVE;
-	freeaddrinfo(list);
-}
-
-static void resolved(void *arg);
-
-static void start_lookups(struct resolver *rs)
-{
-	struct lookup *k;
-
-	while (rs->running < rs->max && (k = TAILQ_FIRST(&rs->waiting))) {
-		TAILQ_REMOVE(&rs->waiting, k, link);
-		k->running = true;
-		rs->running++;
-		if (net_work(k->loop, resolve, resolved, k)) {
-			/* Out of memory: tried again when one that runs has ended. */
-			k->running = false;
-			rs->running--;
-			TAILQ_INSERT_HEAD(&rs->waiting, k, link);
-			return;
-		}
-	}
-}
-
-static struct resolver *resolver_of(struct net_loop *l)
-{
-	struct resolver *rs = l->resolver;
-
-	if (rs)
-		return rs;
-	rs = calloc(1, sizeof(*rs));
-	if (!rs)
-		return NULL;
-	TAILQ_INIT(&rs->waiting);
-	/* Slow name servers must not take every thread from the rest. */
-	rs->max = l->threads ? l->threads * 3 / 4 : 3;
-	rs->max = rs->max > NAMES_MAX ? NAMES_MAX : rs->max ? rs->max : 1;
-	l->resolver = rs;
-	return rs;
-}
-
-static int lookup_start(struct net_connect *c, struct view host)
-{
-	struct resolver *rs = resolver_of(c->loop);
-	struct lookup *k = calloc(1, sizeof(*k));
-
-	if (!rs || !k) {
-		free(k);
-		return LARDER_ENOMEM;
-	}
-	if (!view_copy(host, k->host, sizeof(k->host)) || strlen(k->host) != host.len) {
-		free(k);
-		return LARDER_ERESOLVE;
-	}
-	k->loop = c->loop;
-	k->owner = c;
-	c->lookup = k;
-	TAILQ_INSERT_TAIL(&rs->waiting, k, link);
-	start_lookups(rs);
-	return 0;
-}
-
-static void lookup_drop(struct net_connect *c)
-{
-	struct lookup *k = c->lookup;
-
-	if (!k)
-		return;
-	c->lookup = NULL;
-	k->owner = NULL;
-	if (!k->running) {
-		TAILQ_REMOVE(&c->loop->resolver->waiting, k, link);
-		free(k);
-	}
-}
 
 /* ---- Attempts ---- */
 
@@ -189,10 +53,10 @@ static void attempt_end(struct attempt *a, bool keep_fd)
 
 static void release(struct net_connect *c)
 {
-	lookup_drop(c);
+	net_resolve_cancel(c->lookup);
 	net_timer_stop(&c->deadline);
 	net_timer_stop(&c->stagger);
-	for (unsigned i = 0; i < ADDRS_MAX; i++)
+	for (unsigned i = 0; i < NET_ADDRS_MAX; i++)
 		attempt_end(&c->attempts[i], false);
 	c->magic = 0;
 	free(c);
@@ -315,24 +179,15 @@ static void on_deadline(struct net_timer *t)
 	fail(container_of(t, struct net_connect, deadline), LARDER_ETIMEOUT);
 }
 
-static void resolved(void *arg)
+static void resolved(void *arg, int err, const struct addr *addrs, unsigned naddrs)
 {
-	struct lookup *k = arg;
-	struct net_connect *c = k->owner;
-	struct resolver *rs = k->loop->resolver;
+	struct net_connect *c = arg;
 
-	rs->running--;
-	start_lookups(rs);
-	if (!c) {
-		free(k);
-		return;
-	}
 	check_magic(c, CONNECT_MAGIC);
 	c->lookup = NULL;
-	c->err = k->err;
-	c->naddrs = k->naddrs;
-	memcpy(c->addrs, k->addrs, sizeof(c->addrs));
-	free(k);
+	c->err = err;
+	c->naddrs = naddrs;
+	memcpy(c->addrs, addrs, naddrs * sizeof(*addrs));
 	advance(c);
 }
 
@@ -353,21 +208,23 @@ struct net_connect *net_connect_new(struct net_loop *l, struct view host, uint16
 	                          .allow = allow,
 	                          .done = done,
 	                          .arg = arg};
-	for (unsigned i = 0; i < ADDRS_MAX; i++)
+	for (unsigned i = 0; i < NET_ADDRS_MAX; i++)
 		c->attempts[i] = (struct attempt){.owner = c, .fd = -1};
 	net_timer_init(&c->deadline, l, on_deadline);
 	net_timer_init(&c->stagger, l, on_stagger);
 	net_timer_set(&c->deadline, timeout_ms);
 	numeric = addr_parse_ip(host, port, &c->addrs[0]) == 0;
 	c->naddrs = numeric;
-	c->err = numeric ? 0 : lookup_start(c, host);
-	if (c->err == LARDER_ENOMEM) {
+	/* What is known already is told later: done never comes before the return. */
+	if (numeric) {
+		net_timer_set(&c->stagger, 0);
+		return c;
+	}
+	c->lookup = net_resolve_new(l, host, resolved, c);
+	if (!c->lookup) {
 		release(c);
 		return NULL;
 	}
-	/* What is known already is told later: done never comes before the return. */
-	if (!c->lookup)
-		net_timer_set(&c->stagger, 0);
 	return c;
 }
 

@@ -35,7 +35,7 @@ struct net_loop {
 	unsigned threads;
 	uint64_t wall_read_ms; /* the tick in which `wall_s` was read */
 	int64_t wall_s;
-	struct resolver *resolver; /* made by the first connect */
+	struct resolver *resolver; /* made by the first name */
 };
 
 /* Lets the library call back, without waiting. */
@@ -49,6 +49,8 @@ void loop_polls_fini(struct net_loop *l);
 void loop_timers_fire(struct net_loop *l);
 void loop_timers_fini(struct net_loop *l);
 void loop_pipes_fini(struct net_loop *l);
+/* Nobody is told of names any more; threads that still look some up end by themselves. */
+void loop_resolver_fini(struct net_loop *l);
 /* Closes a handle that was still open at net_loop_free. */
 void loop_wake_close(uv_handle_t *h);
 void loop_signal_close(uv_handle_t *h);

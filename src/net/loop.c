@@ -170,6 +170,7 @@ void net_loop_free(struct net_loop *l)
 	l->closing = true;
 	while ((t = TAILQ_FIRST(&l->tasks)))
 		net_task_cancel(l, t);
+	loop_resolver_fini(l);
 	/* Work that is on its way may still open handles in its `done`: round again. */
 	do {
 		uv_walk(&l->uv, close_handle, NULL);
@@ -181,7 +182,6 @@ void net_loop_free(struct net_loop *l)
 	close(l->epoll);
 	l->magic = 0;
 	free(l->scratch);
-	free(l->resolver);
 	free(l);
 }
 

@@ -172,6 +172,8 @@ int connection_watch(CURL *easy, curl_socket_t fd, int what, void *arg, void *so
 	return 0;
 }
 
+/* libcurl would look a name up. For connections of our own we do it, and begin anew with what is known
+ * then; for its own it may, where not too many do. */
 int connection_resolve(void *resolver, void *reserved, void *arg)
 {
 	struct origin_transfer *t = arg;
@@ -181,7 +183,12 @@ int connection_resolve(void *resolver, void *reserved, void *arg)
 		return 1;
 	if (t->resolving)
 		return 0;
-	if (o->resolving >= RESOLVING_MAX) {
+	if (t->wired && t->resolved.len) {
+		failure_set(t, LARDER_ERESOLVE, "dns_error",
+		            "The origin's name has no usable address.");
+		return 1;
+	}
+	if (t->wired || o->resolving >= RESOLVING_MAX) {
 		t->again = AGAIN_RESOLVE;
 		return 1;
 	}

@@ -107,11 +107,13 @@ void multi_remove(struct origin_transfer *t)
 static void run_again(struct origin_transfer *t)
 {
 	struct origin *o = t->origin;
-	bool waits = t->again == AGAIN_RESOLVE;
+	bool resolve = t->again == AGAIN_RESOLVE;
 
 	t->fresh = t->again == AGAIN_FRESH || t->fresh;
 	transfer_withdraw(t);
-	if (waits && o->resolving >= RESOLVING_MAX)
+	if (resolve && t->wired)
+		transfer_resolve(t);
+	else if (resolve && o->resolving >= RESOLVING_MAX)
 		transfer_wait(t, &o->waiting);
 	else
 		transfer_queue(t);

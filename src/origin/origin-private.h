@@ -30,7 +30,7 @@
 
 #define PORT_BUCKETS  256
 #define HOST_BUCKETS  256
-#define RESOLVING_MAX 32          /* names resolved at once: a thread each */
+#define RESOLVING_MAX 32          /* names resolved at once by libcurl: a thread each */
 #define IDLE_MAX      512         /* transfers with their handles kept for reuse */
 #define REQUEST_MAX   (1UL << 20) /* text of a request head */
 #define NODES         5
@@ -147,7 +147,10 @@ struct origin_transfer {
 	bool turn;                      /* it has waited, and comes first */
 	struct origin_host *host;       /* of the connection that is being made */
 	bool cancelled, finished;
-	bool resolving;
+	bool resolving;                 /* by libcurl */
+	struct net_resolve *lookup;
+	struct buf resolved;            /* "+host:port:address,…" for libcurl; empty: not asked yet */
+	struct curl_slist resolve_node;
 	struct net_timer timer;
 	uint64_t deadline_ms;
 
@@ -201,6 +204,9 @@ void transfer_finish(struct origin_transfer *t); /* outside libcurl only */
 void transfer_recycle(struct origin_transfer *t);
 /* Out of libcurl and off its connection, to start again. */
 void transfer_withdraw(struct origin_transfer *t);
+/* Looks the origin's name up; the transfer begins anew after it. */
+void transfer_resolve(struct origin_transfer *t);
+/* libcurl looks no name up for it any more. */
 void transfer_resolved(struct origin_transfer *t);
 /* May it be repeated on a new connection (RFC 9110 §9.2.2)? Otherwise it has failed. */
 bool transfer_may_repeat(struct origin_transfer *t);

@@ -10,6 +10,7 @@
 
 #define HEAD_BUFFER 4096         /* what a transfer in the pool may keep of its buffers */
 #define OUT_MAX     (64UL * 1024) /* request body on its way */
+#define RESOLVED_MAX 2048
 
 int origin_global_init(void)
 {
@@ -21,6 +22,7 @@ int origin_global_init(void)
 static void transfer_free(struct origin_transfer *t)
 {
 	curl_easy_cleanup(t->easy);
+	buf_fini(&t->resolved);
 	buf_fini(&t->wire.out);
 	buf_fini(&t->wire.in);
 	buf_fini(&t->text);
@@ -51,6 +53,7 @@ static struct origin_transfer *transfer_new(struct origin *o)
 	t->origin = o;
 	t->fd = -1;
 	t->wire.fd = -1;
+	buf_init(&t->resolved, RESOLVED_MAX);
 	buf_init(&t->wire.out, OUT_MAX);
 	buf_init(&t->wire.in, o->options->response_head_max + 2 * IN_ROOM);
 	buf_init(&t->text, REQUEST_MAX);
@@ -108,6 +111,19 @@ static void wake_resolving(struct origin *o)
 	transfer_queue(next);
 }
 
+/* The name is resolved, or nobody asks any more: the next one's turn. */
+void transfer_resolved(struct origin_transfer *t)
+{
+	struct origin *o = t->origin;
+
+	if (!t->resolving)
+		return;
+	t->resolving = false;
+	check(o->resolving > 0);
+	o->resolving--;
+	wake_resolving(o);
+}
+
 /* ---- What is left behind ---- */
 
 static void trim(struct buf *b)
@@ -156,6 +172,8 @@ static void forget_answer(struct origin_transfer *t)
 
 void transfer_withdraw(struct origin_transfer *t)
 {
+	net_resolve_cancel(t->lookup);
+	t->lookup = NULL;
 	wire_release(t);
 	multi_remove(t);
 	pool_unmade(t);
@@ -171,6 +189,7 @@ void transfer_recycle(struct origin_transfer *t)
 	check(t->state != STATE_IDLE);
 	upgrade_free(t);
 	transfer_withdraw(t);
+	buf_reset(&t->resolved);
 	net_timer_stop(&t->timer);
 	if (t->queued)
 		TAILQ_REMOVE(&o->work, t, queue);
@@ -190,19 +209,6 @@ void transfer_recycle(struct origin_transfer *t)
 	}
 	TAILQ_INSERT_HEAD(&o->idle, t, link);
 	o->nidle++;
-}
-
-/* The name is resolved, or nobody asks any more: the next one's turn. */
-void transfer_resolved(struct origin_transfer *t)
-{
-	struct origin *o = t->origin;
-
-	if (!t->resolving)
-		return;
-	t->resolving = false;
-	check(o->resolving > 0);
-	o->resolving--;
-	wake_resolving(o);
 }
 
 /* ---- Deadlines ---- */
@@ -297,6 +303,52 @@ static void not_launched(struct origin_transfer *t, int err)
 {
 	failure_set(t, err, "proxy_internal_error", "The request could not be set up.");
 	transfer_finish(t);
+}
+
+/* libcurl uses a thread for each name and leaves it behind where nobody waits any more: not so for
+ * connections of our own. */
+static void resolved(void *arg, int err, const struct addr *addrs, unsigned naddrs)
+{
+	struct origin_transfer *t = arg;
+	struct view host;
+	struct buf *b = &t->resolved;
+	char text[ADDR_TEXT_MAX];
+
+	check_magic(t, TRANSFER_MAGIC);
+	t->lookup = NULL;
+	if (err) {
+		failure_set(t, err, "dns_error", "The origin's name could not be resolved.");
+		transfer_finish(t);
+		return;
+	}
+	host = view_from(view_of(t->url), t->https ? sizeof("https://") - 1 : sizeof("http://") - 1);
+	buf_addc(b, '+');
+	buf_addv(b, host);
+	for (unsigned i = 0; i < naddrs; i++) {
+		bool v6 = addrs[i].sa.sa_family == AF_INET6;
+
+		buf_addc(b, i ? ',' : ':');
+		buf_addv(b, v6 ? V("[") : V(""));
+		buf_addv(b, view_of(addr_format_ip(&addrs[i], text)));
+		buf_addv(b, v6 ? V("]") : V(""));
+	}
+	buf_addc(b, '\0');
+	if (b->err)
+		not_launched(t, b->err);
+	else
+		transfer_queue(t);
+}
+
+void transfer_resolve(struct origin_transfer *t)
+{
+	struct view host, port;
+	size_t from = t->https ? sizeof("https://") - 1 : sizeof("http://") - 1;
+
+	host = view_cut(view_from(view_of(t->url), from), ':', &port);
+	transfer_phase(t, PHASE_RESOLVE, t->origin->options->connect_timeout);
+	t->lookup = net_resolve_new(t->origin->loop, host, resolved, t);
+	if (!t->lookup)
+		not_launched(t, LARDER_ENOMEM);
 }
 
 /* With libcurl: all of it, or the making of a connection. */

@@ -199,6 +199,8 @@ int request_configure(struct origin_transfer *t)
 	bad |= curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, (long)t->fresh);
 	bad |= curl_easy_setopt(e, CURLOPT_FORBID_REUSE, (long)forbid);
 	bad |= curl_easy_setopt(e, CURLOPT_CONNECT_ONLY, (long)t->wired);
+	t->resolve_node.data = t->resolved.data;
+	bad |= curl_easy_setopt(e, CURLOPT_RESOLVE, t->resolved.len ? &t->resolve_node : NULL);
 	bad |= curl_easy_setopt(e, CURLOPT_RESOLVER_START_FUNCTION,
 	                        t->numeric ? NULL : connection_resolve);
 	return bad ? LARDER_ENOMEM : 0;

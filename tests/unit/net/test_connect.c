@@ -16,7 +16,9 @@ int __real_getaddrinfo(const char *node, const char *service, const struct addri
                        struct addrinfo **list);
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t change = PTHREAD_COND_INITIALIZER;
 static int lookups, lookups_now, lookups_most;
+static bool silent; /* nobody answers for "slow.test" */
 
 /* "both.test" has the two loopback addresses, version 6 first; nobody is asked for it. */
 int __wrap_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
@@ -28,8 +30,13 @@ int __wrap_getaddrinfo(const char *node, const char *service, const struct addri
 	lookups++;
 	if (++lookups_now > lookups_most)
 		lookups_most = lookups_now;
+	pthread_cond_broadcast(&change);
+	while (silent && strcmp(node, "slow.test") == 0)
+		pthread_cond_wait(&change, &lock);
 	pthread_mutex_unlock(&lock);
-	if (strcmp(node, "both.test") == 0) {
+	if (strcmp(node, "slow.test") == 0) {
+		err = EAI_AGAIN;
+	} else if (strcmp(node, "both.test") == 0) {
 		err = __real_getaddrinfo("::1", service, hints, list);
 		if (!err)
 			err = __real_getaddrinfo("127.0.0.1", service, hints, &(*list)->ai_next);
@@ -38,6 +45,7 @@ int __wrap_getaddrinfo(const char *node, const char *service, const struct addri
 	}
 	pthread_mutex_lock(&lock);
 	lookups_now--;
+	pthread_cond_broadcast(&change);
 	pthread_mutex_unlock(&lock);
 	return err;
 }
@@ -277,8 +285,97 @@ START_TEST(more_names_than_threads_take_turns)
 	net_loop_run(loop);
 	ck_assert_int_eq(connected, 40);
 	ck_assert_int_eq(lookups, 40);
-	ck_assert_int_le(lookups_most, 3); /* of four threads */
+	ck_assert_int_le(lookups_most, 32);
 	close(fd);
+}
+END_TEST
+
+/* ---- Names whose servers are silent ---- */
+
+static void set_silent(bool yes)
+{
+	pthread_mutex_lock(&lock);
+	silent = yes;
+	pthread_cond_broadcast(&change);
+	pthread_mutex_unlock(&lock);
+}
+
+static void await_lookups(int n)
+{
+	pthread_mutex_lock(&lock);
+	while (lookups_now != n)
+		pthread_cond_wait(&change, &lock);
+	pthread_mutex_unlock(&lock);
+}
+
+static void on_resolved(void *arg, int err, const struct addr *addrs, unsigned naddrs)
+{
+	ck_assert_int_eq(err, 0);
+	ck_assert_uint_eq(naddrs, 2);
+	ck_assert_int_eq(addrs[0].sa.sa_family, AF_INET6);
+	ck_assert_int_eq(addrs[1].sa.sa_family, AF_INET);
+	++*(int *)arg;
+}
+
+static void on_failed(void *arg, int err, const struct addr *addrs, unsigned naddrs)
+{
+	ck_assert_int_eq(err, LARDER_ERESOLVE);
+	ck_assert_uint_eq(naddrs, 0);
+	++*(int *)arg;
+}
+
+/* However many are asked for and given up: 32 threads, and the others have their turn afterwards. */
+START_TEST(silent_names_are_bounded)
+{
+	struct net_resolve *r[40];
+	int resolved = 0, failed = 0;
+
+	set_silent(true);
+	for (int i = 0; i < 40; i++) {
+		r[i] = net_resolve_new(loop, V("slow.test"), i ? on_resolved : on_failed,
+		                       i ? &resolved : &failed);
+		ck_assert_ptr_nonnull(r[i]);
+	}
+	await_lookups(32);
+	for (int i = 1; i < 40; i++)
+		net_resolve_cancel(r[i]);
+	net_resolve_cancel(NULL);
+	ck_assert_ptr_nonnull(net_resolve_new(loop, V("both.test"), on_resolved, &resolved));
+	set_silent(false);
+	net_loop_run(loop);
+	ck_assert_int_eq(resolved, 1);
+	ck_assert_int_eq(failed, 1);
+	ck_assert_int_eq(lookups, 33); /* those that still waited were not even begun */
+	ck_assert_int_eq(lookups_most, 32);
+}
+END_TEST
+
+/* The loop ends without waiting for them. */
+START_TEST(silent_names_hold_nobody_up)
+{
+	struct net_loop *l = net_loop_new(1);
+
+	set_silent(true);
+	for (int i = 0; i < 40; i++)
+		net_resolve_cancel(net_resolve_new(l, V("slow.test"), on_resolved, NULL));
+	net_loop_run(l);
+	net_loop_free(l);
+	set_silent(false);
+	await_lookups(0);
+}
+END_TEST
+
+START_TEST(names_too_long_are_none)
+{
+	char host[400];
+	int failed = 0;
+
+	memset(host, 'a', sizeof(host));
+	ck_assert_ptr_nonnull(net_resolve_new(loop, view_make(host, sizeof(host)), on_failed, &failed));
+	ck_assert_int_eq(failed, 0);
+	net_loop_run(loop);
+	ck_assert_int_eq(failed, 1);
+	ck_assert_int_eq(lookups, 0);
 }
 END_TEST
 
@@ -291,4 +388,7 @@ UNIT_MAIN("net/connect", tcase_add_checked_fixture(tc, setup, teardown);
           tcase_add_test(tc, a_silent_peer_times_out);
           tcase_add_test(tc, a_silent_address_does_not_hold_up_the_next);
           tcase_add_test(tc, cancelled_connects_stay_silent);
-          tcase_add_test(tc, more_names_than_threads_take_turns);)
+          tcase_add_test(tc, more_names_than_threads_take_turns);
+          tcase_add_test(tc, silent_names_are_bounded);
+          tcase_add_test(tc, silent_names_hold_nobody_up);
+          tcase_add_test(tc, names_too_long_are_none);)
