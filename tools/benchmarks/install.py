@@ -8,8 +8,8 @@ from pathlib import Path
 
 # package: the services that it starts
 PACKAGES = {"nginx-light": ("nginx",), "varnish": ("varnish", "varnishncsa"), "squid": ("squid",),
-            "trafficserver": ("trafficserver",), "apache2": ("apache2", "apache-htcacheclean"), "wrk": (), "gcc": (),
-            "libc6-dev": ()}
+            "trafficserver": ("trafficserver",), "apache2": ("apache2", "apache-htcacheclean"), "wrk": ()}
+WANTS = Path("/etc/systemd/system/multi-user.target.wants")
 POLICY = Path("/usr/sbin/policy-rc.d")  # what Debian asks before it starts a service
 
 
@@ -36,8 +36,11 @@ def install():
     try:
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         subprocess.run(["apt-get", "-q", "update"], check=True, stdout=subprocess.DEVNULL)
-        subprocess.run(["apt-get", "-q", "-y", "--no-install-recommends", "install", *missing], check=True,
-                       stdout=subprocess.DEVNULL, env=environment)
+        done = subprocess.run(["apt-get", "-q", "-y", "--no-install-recommends", "install", *missing], check=False,
+                              capture_output=True, text=True, env=environment)
+        if done.returncode:
+            print((done.stdout + done.stderr)[-3000:], file=sys.stderr)
+            return 1
     finally:
         if made:
             POLICY.unlink(missing_ok=True)
@@ -46,4 +49,7 @@ def install():
         subprocess.run(["systemctl", "--quiet", "disable", *services], check=False, stderr=subprocess.DEVNULL)
         if Path("/run/systemd/system").exists():
             subprocess.run(["systemctl", "--quiet", "stop", *services], check=False, stderr=subprocess.DEVNULL)
+    for service in services:
+        # Debian enables them also where systemd is yet to come.
+        (WANTS / f"{service}.service").unlink(missing_ok=True)
     return 0
