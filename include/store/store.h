@@ -145,9 +145,16 @@ bool store_accepts(const struct store *s, uint64_t length);
 struct store_spool *store_spool_new(struct store *s, uint64_t expected);
 void store_spool_ref(struct store_spool *sp);
 void store_spool_unref(struct store_spool *sp);
-/* Appends. 0, LARDER_ENOSPC, LARDER_ELIMIT (over object_max), …: then the spool takes no more,
- * what is in it can still be read. */
+/* Appends. 0; STORE_WAIT: nothing was taken, the writer has to make room first: call store_spool_wait,
+ * and append the same again once it says so; LARDER_ENOSPC (waiting is over, too), LARDER_ELIMIT
+ * (over object_max), …: then the spool takes no more, what is in it can still be read. */
+enum { STORE_WAIT = 1 };
 int store_spool_append(struct store_spool *sp, struct view data);
+typedef void store_ready_fn(void *arg);
+/* After STORE_WAIT: `ready` is called once, when appending is worth another try, and after store_wait
+ * at the latest (in total for this spool); never from inside the call. NULL: does not want it any more; nor
+ * does it come once the caller's reference is gone. */
+void store_spool_wait(struct store_spool *sp, store_ready_fn *ready, void *arg);
 uint64_t store_spool_length(const struct store_spool *sp);
 /* A readable stretch from `offset` on: memory (piece->mem, valid until the next append) or a file. */
 struct store_piece {

@@ -263,6 +263,7 @@ struct fill {
 	struct buf window;           /* from window_base on */
 	uint64_t window_base;
 	bool paused;
+	bool waiting;                /* until the store has room */
 	unsigned removing;           /* invalidations that the answer waits for */
 	struct buf trailers;
 	bool ended;                  /* the origin is done */
@@ -295,6 +296,8 @@ void fill_invalidate(struct exchange_env *env, const struct store_key *key);
 extern const struct origin_handlers fill_handlers;
 /* Readers went on: make room, let the origin go on. */
 void fill_consumed(struct fill *f);
+/* The store need not call back any more. */
+void fill_stop_waiting(struct fill *f);
 /* A stretch of body at `offset`: memory or file; len 0: not there yet. false: gone for good. */
 bool fill_read(struct fill *f, uint64_t offset, struct store_piece *piece);
 /* Everything that came so far. */

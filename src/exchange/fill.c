@@ -11,6 +11,7 @@ static struct fill_bucket *bucket(struct exchange_env *env, struct hash128 key)
 
 void fill_transfer_ended(struct fill *f)
 {
+	fill_stop_waiting(f);
 	check(f->transfer && f->env->ntransfers > 0);
 	f->transfer = NULL;
 	f->env->ntransfers--;

@@ -71,19 +71,49 @@ void fill_consumed(struct fill *f)
 	}
 }
 
-/* Into the spool; what it does not take goes on to the window. */
-static void spool_data(struct fill *f, struct view *data)
+/* The store has room again, or will not have any. */
+static void on_room(void *arg)
+{
+	struct fill *f = arg;
+
+	check_magic(f, FILL_MAGIC);
+	fill_stop_waiting(f);
+	origin_resume(f->transfer);
+}
+
+/* One that waits for the store is not one that runs: no newcomer is refused for it. */
+static void wait_for_room(struct fill *f)
+{
+	f->waiting = true;
+	f->env->ntransfers--;
+	store_spool_wait(f->spool, on_room, f);
+}
+
+void fill_stop_waiting(struct fill *f)
+{
+	if (!f->waiting)
+		return;
+	f->waiting = false;
+	f->env->ntransfers++;
+	store_spool_wait(f->spool, NULL, NULL);
+}
+
+/* Into the spool; what it does not take goes on to the window. STORE_WAIT: not now. */
+static int spool_data(struct fill *f, struct view *data)
 {
 	uint64_t before = store_spool_length(f->spool);
 	int err = store_spool_append(f->spool, *data);
 
+	if (err == STORE_WAIT)
+		return err;
 	*data = view_from(*data, (size_t)(store_spool_length(f->spool) - before));
 	if (!err)
-		return;
+		return 0;
 	f->spool_ended = true;
 	f->window_base = store_spool_length(f->spool);
 	f->storable = err == LARDER_ELIMIT ? CACHE_STORE_TOO_LARGE : CACHE_STORE_FAILED;
 	f->joinable = false;
+	return 0;
 }
 
 static int on_data(void *arg, struct view data)
@@ -100,8 +130,10 @@ static int on_data(void *arg, struct view data)
 		f->paused = true;
 		return ORIGIN_PAUSE;
 	}
-	if (spooling)
-		spool_data(f, &data);
+	if (spooling && spool_data(f, &data) == STORE_WAIT) {
+		wait_for_room(f);
+		return ORIGIN_PAUSE;
+	}
 	if (data.len && f->nreaders == 0)
 		return LARDER_ECLOSED;
 	if (data.len && buf_addv(&f->window, data))

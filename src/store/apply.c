@@ -148,7 +148,10 @@ static int apply_insert(struct write *w, struct op *op, bool *fatal)
 	struct hash128 hash = target(w, op);
 	size_t size = record_size(r);
 	struct write_cost cost = {
-	        .touch = {[DB_ENTRIES] = 3, [DB_QUEUES] = 3, [DB_URLS] = 2, [DB_BLOBS] = 2},
+	        .touch = {[DB_ENTRIES] = r->vary.len ? 3 : 2,
+	                  [DB_QUEUES] = 2,
+	                  [DB_URLS] = 1,
+	                  [DB_BLOBS] = 2},
 	        .add = {[DB_ENTRIES] = 2, [DB_QUEUES] = 1, [DB_URLS] = 1, [DB_BLOBS] = 1},
 	        .pages = db_value_pages(w->s->db, size),
 	};

@@ -18,6 +18,7 @@ struct db {
 	int fd;
 	int turn; /* the file whose lock writers queue on; -1: none */
 	bool broken;
+	uint64_t punched_to; /* the page at which punching stopped */
 	bool no_holes; /* the file system can't punch them */
 };
 

@@ -343,6 +343,7 @@ int db_pages(struct db *db, struct MDB_txn *txn, struct db_pages *out)
 			break;
 		out->table[i].depth = st.ms_depth;
 		out->table[i].tree = st.ms_branch_pages + st.ms_leaf_pages;
+		out->table[i].branches = st.ms_branch_pages;
 		out->table[i].rows = st.ms_entries;
 		out->used += st.ms_branch_pages + st.ms_leaf_pages + st.ms_overflow_pages;
 	}

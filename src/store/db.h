@@ -58,11 +58,15 @@ struct db_pages {
 	struct {
 		uint32_t depth;
 		uint64_t tree; /* branch and leaf pages */
+		uint64_t branches;
 		uint64_t rows;
 	} table[DB_TABLES];
 };
 /* Counted in constant time, in a transaction of either kind. */
 int db_pages(struct db *db, struct MDB_txn *txn, struct db_pages *out);
+/* Of the free pages those that were freed too lately to be used again by the write transaction that is
+ * open. */
+int db_fresh_pages(struct db *db, uint64_t *out);
 /* Pages that a value of `len` bytes takes beyond its place in the tree. */
 uint64_t db_value_pages(const struct db *db, size_t len);
 /* The same for pages of that size. */

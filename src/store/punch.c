@@ -11,6 +11,7 @@
 
 #define PUNCH_PAGES_MAX  (1u << 20) /* looked at in one pass */
 #define PUNCH_LOOK_EVERY 64         /* runs between two looks at what has been released */
+#define OFF_MAX          ((off_t)(UINT64_MAX >> 1))
 
 struct pages {
 	uint64_t *no;
@@ -57,53 +58,104 @@ static int oldest_in_line(const char *line, void *ctx)
 	return 0;
 }
 
+/* A write transaction is not shown the list of free pages: a read transaction beside it is, and
+ * sees it as it was committed last. */
+static int look(struct db *db, MDB_cursor **cursor, uint64_t *oldest)
+{
+	int rc = db->look ? mdb_txn_renew(db->look)
+	                  : mdb_txn_begin(db->env, NULL, MDB_RDONLY, &db->look);
+
+	if (rc)
+		return db_error(db, rc);
+	*oldest = mdb_txn_id(db->look);
+	rc = mdb_reader_list(db->env, oldest_in_line, oldest) < 0 ? EIO : 0;
+	if (!rc)
+		rc = mdb_cursor_open(db->look, 0, cursor);
+	if (rc)
+		mdb_txn_reset(db->look);
+	return db_error(db, rc);
+}
+
+static void look_away(struct db *db, MDB_cursor *cursor)
+{
+	mdb_cursor_close(cursor);
+	mdb_txn_reset(db->look);
+}
+
+/* One record of the list: the transaction that freed the pages, their number, and them. */
+static const char *free_record(const MDB_val *k, const MDB_val *v, uint64_t *id, uint64_t *n)
+{
+	if (k->mv_size != sizeof(*id) || v->mv_size < sizeof(*n))
+		return NULL;
+	memcpy(id, k->mv_data, sizeof(*id));
+	memcpy(n, v->mv_data, sizeof(*n));
+	return *n > v->mv_size / sizeof(*n) - 1 ? NULL : (const char *)v->mv_data + sizeof(*n);
+}
+
+int db_fresh_pages(struct db *db, uint64_t *out)
+{
+	uint64_t oldest, id, n;
+	MDB_cursor *cursor;
+	MDB_val k, v;
+	int rc = look(db, &cursor, &oldest);
+
+	*out = 0;
+	if (rc)
+		return rc;
+	for (rc = mdb_cursor_get(cursor, &k, &v, MDB_LAST);
+	     !rc && free_record(&k, &v, &id, &n) && id >= oldest;
+	     rc = mdb_cursor_get(cursor, &k, &v, MDB_PREV))
+		*out += n;
+	look_away(db, cursor);
+	return rc == MDB_NOTFOUND ? 0 : db_error(db, rc);
+}
+
 /* The free pages that no snapshot knows: freed before the oldest reader's and before the last two
  * transactions, either of whose meta pages may be the one that counts after a power cut. */
 static int collect(struct db *db, struct pages *p)
 {
-	uint64_t limit = mdb_txn_id(db->look);
+	uint64_t oldest, id, n;
 	MDB_cursor *cursor;
 	MDB_val k, v;
-	int rc = mdb_reader_list(db->env, oldest_in_line, &limit);
+	int rc = look(db, &cursor, &oldest), err = 0;
 
-	if (rc < 0)
-		return LARDER_ESYSTEM;
-	rc = mdb_cursor_open(db->look, 0, &cursor);
 	if (rc)
-		return db_error(db, rc);
-	while (!(rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT))) {
-		uint64_t id, n;
+		return rc;
+	while (!err && !(rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT))) {
+		const char *list = free_record(&k, &v, &id, &n);
 
-		if (k.mv_size != sizeof(id) || v.mv_size < sizeof(n))
+		if (!list || id + 1 >= oldest || p->n == PUNCH_PAGES_MAX)
 			break;
-		memcpy(&id, k.mv_data, sizeof(id));
-		memcpy(&n, v.mv_data, sizeof(n));
-		if (id + 1 >= limit || n > v.mv_size / sizeof(n) - 1 || p->n == PUNCH_PAGES_MAX)
-			break;
-		if (add_pages(p, (const char *)v.mv_data + sizeof(n), (size_t)n)) {
-			mdb_cursor_close(cursor);
-			return LARDER_ENOMEM;
-		}
+		err = add_pages(p, list, (size_t)n);
 	}
-	mdb_cursor_close(cursor);
-	return rc && rc != MDB_NOTFOUND ? db_error(db, rc) : 0;
+	look_away(db, cursor);
+	return err || !rc || rc == MDB_NOTFOUND ? err : db_error(db, rc);
 }
 
 static int punch_runs(struct db *db, const struct pages *p, uint64_t want, uint64_t *released)
 {
 	uint64_t before = db_allocated(db), runs = 0;
 	off_t data = 0;
+	size_t first = 0, i, next;
 
 	*released = 0;
-	for (size_t i = 0, next; i < p->n && *released < want; i = next) {
-		off_t start = (off_t)(p->no[i] * db->page), end = start;
+	/* It goes on where it stopped: what was released there before is still a hole, mostly. */
+	while (first < p->n && p->no[first] < db->punched_to)
+		first++;
+	for (size_t done = 0; done < p->n && *released < want; done += next - i) {
+		off_t start, end;
 
+		i = (first + done) % p->n;
+		if (i == 0)
+			data = 0;
+		start = end = (off_t)(p->no[i] * db->page);
 		for (next = i; next < p->n && (off_t)(p->no[next] * db->page) == end; next++)
 			end += db->page;
+		db->punched_to = (uint64_t)end / db->page;
 		if (data < end) {
 			data = lseek(db->fd, start, SEEK_DATA);
 			if (data < 0)
-				break; /* nothing but holes from here on */
+				data = OFF_MAX; /* nothing but holes from here on */
 		}
 		if (data >= end)
 			continue;
@@ -133,12 +185,7 @@ int64_t db_punch(struct db *db, uint64_t want)
 
 	if (db->no_holes)
 		return LARDER_ESYSTEM;
-	err = db->look ? db_error(db, mdb_txn_renew(db->look))
-	               : db_error(db, mdb_txn_begin(db->env, NULL, MDB_RDONLY, &db->look));
-	if (err)
-		return err;
 	err = collect(db, &p);
-	mdb_txn_reset(db->look);
 	if (!err && p.n) {
 		qsort(p.no, p.n, sizeof(*p.no), by_number);
 		err = punch_runs(db, &p, want, &released);

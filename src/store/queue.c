@@ -5,6 +5,7 @@
 
 #define EVICT_STEPS  4096 /* rows looked at in one transaction */
 #define MAIN_SPACING 8
+#define STEPS_A_PAGE 16   /* fewer than there are rows in a page of a queue */
 
 static uint64_t *bytes_of(struct write *w, enum record_queue q)
 {
@@ -213,17 +214,26 @@ static int evict_step(struct write *w, const struct step *step)
 	return ret < 0 ? ret : 0;
 }
 
-int queue_evict(struct write *w)
+/* Rows leave the queues at their ends, many of them from one page; one that stays may go anywhere. */
+static bool room_for_step(struct write *w, unsigned n)
 {
 	static const struct write_cost cost = {
-	        .touch = {[DB_ENTRIES] = 2, [DB_QUEUES] = 3, [DB_URLS] = 1, [DB_BLOBS] = 1},
+	        .touch = {[DB_ENTRIES] = 2, [DB_QUEUES] = 1, [DB_URLS] = 1, [DB_BLOBS] = 1},
 	        .add = {[DB_QUEUES] = 1},
 	};
+	static const struct write_cost pages = {.touch = {[DB_QUEUES] = 3}};
+	uint64_t limit = room_for_evictions(w->s->pool);
+
+	return (n % STEPS_A_PAGE || write_room(w, &pages, limit)) && write_room(w, &cost, limit);
+}
+
+int queue_evict(struct write *w)
+{
 	struct step step;
 	int ret = 1;
 
 	for (unsigned n = 0; n < EVICT_STEPS && write_excess(w); n++) {
-		if (!write_room(w, &cost, room_for_evictions(w->s->pool)))
+		if (!room_for_step(w, n))
 			break;
 		ret = next_row(w, &step);
 		if (ret <= 0)

@@ -102,6 +102,7 @@ void store_spool_unref(struct store_spool *sp)
 	check(sp->refs > 0);
 	if (--sp->refs)
 		return;
+	wait_cancel(sp);
 	if (sp->is_linked)
 		LIST_REMOVE(sp, linked);
 	if (sp->fd >= 0)
@@ -201,7 +202,7 @@ static int grow(struct store_spool *sp, size_t cap)
 
 	/* A burst waits here until evictions have made room; memory for that has an end, too. */
 	if (over && sp->store->over - sp->over + over > sp->store->options->queue_bytes)
-		return LARDER_ENOSPC;
+		return STORE_WAIT;
 	mem = realloc(sp->mem, cap);
 	if (!mem)
 		return LARDER_ENOMEM;
@@ -260,7 +261,25 @@ static int append_file(struct store_spool *sp, struct view data)
 		return err;
 	drop_memory(sp);
 	sp->filed = sp->length + data.len;
+	wait_moved(sp->store, WAIT_ROOM);
 	return 0;
+}
+
+/* What has begun to come in still finds its place behind that. */
+static bool queue_full(const struct store *s)
+{
+	return s->waits.queued >= s->options->queue_bytes;
+}
+
+bool spool_has_room(struct store_spool *sp, size_t bytes)
+{
+	struct store *s = sp->store;
+
+	if (!sp->sha)
+		return !queue_full(s);
+	/* It would wait in memory, if that has a place. */
+	return reserve(sp, sp->length + bytes) == 0 ||
+	       s->over + sp->length - sp->filed + bytes <= s->options->queue_bytes / 2;
 }
 
 static int append(struct store_spool *sp, struct view data)
@@ -268,7 +287,7 @@ static int append(struct store_spool *sp, struct view data)
 	int err = 0;
 
 	if (!sp->sha && data.len <= sp->memory_max - sp->length)
-		return append_memory(sp, data);
+		return queue_full(sp->store) ? STORE_WAIT : append_memory(sp, data);
 	if (!sp->sha)
 		err = start_digest(sp);
 	if (!err)
@@ -280,8 +299,10 @@ static int append(struct store_spool *sp, struct view data)
 
 int store_spool_append(struct store_spool *sp, struct view data)
 {
+	enum wait_for what = WAIT_KINDS;
 	static uint64_t told;
 	struct store *s;
+	int ret;
 
 	check_magic(sp, SPOOL_MAGIC);
 	check(!sp->sealed);
@@ -292,12 +313,23 @@ int store_spool_append(struct store_spool *sp, struct view data)
 	    s->options->object_max -
 	            (sp->length < s->options->object_max ? sp->length : s->options->object_max))
 		return sp->err = LARDER_ELIMIT;
-	sp->err = append(sp, data);
+	ret = append(sp, data);
+	if (ret == STORE_WAIT) {
+		what = sp->sha ? WAIT_ROOM : WAIT_QUEUE;
+		sp->ask = data.len;
+		if (wait_allowed(sp, what, data.len))
+			return STORE_WAIT;
+		ret = LARDER_ENOSPC;
+	}
+	sp->err = ret;
 	if (!sp->err) {
 		sp->length += data.len;
 		return 0;
 	}
-	stat_add_mt(sp->err == LARDER_ENOSPC ? &s->stats->refused_full : &s->stats->errors, 1);
+	stat_add_mt(what == WAIT_QUEUE         ? &s->stats->refused_queue
+	            : sp->err == LARDER_ENOSPC ? &s->stats->refused_full
+	                                       : &s->stats->errors,
+	            1);
 	log_limited(&told, LOG_L_WARNING, "store: a body is not stored: %s",
 	            larder_strerror(sp->err));
 	return sp->err;

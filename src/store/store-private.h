@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/queue.h"
 #include "db.h"
+#include "net/loop.h"
 #include "pool.h"
 #include "record.h"
 #include "store/store.h"
@@ -16,7 +17,6 @@
 #define STORE_MAGIC 0x53544f52u
 #define STORE_TXNS  8 /* read transactions kept for reuse */
 
-struct net_wake;
 struct evp_md_ctx_st;
 
 /* ---- home.c ---- */
@@ -112,6 +112,8 @@ bool warm_resident(struct store *s, struct view v);
 
 /* ---- spool.c ---- */
 
+TAILQ_HEAD(spool_list, store_spool);
+
 struct store_spool {
 	uint32_t magic;
 	uint32_t refs;
@@ -130,17 +132,49 @@ struct store_spool {
 	bool whole; /* the file has all of it: the writer's to know */
 	bool is_linked;
 	LIST_ENTRY(store_spool) linked; /* of those that became blobs and still have readers */
-	char name[40]; /* in spool/, where unnamed files are not to be had */
+	char name[40];                  /* in spool/, where unnamed files are not to be had */
+	struct spool_list *waits;       /* on that list, or NULL */
+	TAILQ_ENTRY(store_spool) wait;
+	store_ready_fn *ready;
+	void *ready_arg;
+	size_t ask;                  /* bytes that it waits to append */
+	uint64_t wait_since, waited; /* ms */
 };
 /* No more appends; a file's digest is known from here on. */
 int spool_seal(struct store_spool *sp);
 /* The file is a blob now: should that be removed, what readers of the spool keep of it counts. */
 void spool_linked(struct store_spool *sp);
-/* For the writer, once sealed: brings into the file what waits in memory. LARDER_ENOSPC: not yet. */
+/* For the writer, once sealed: brings into the file what waits in memory. LARDER_ENOSPC: not yet.
+ */
 int spool_complete(struct store_spool *sp);
 /* Gives back the reservation: the bytes are accounted for elsewhere. Any thread. */
 void spool_unreserve(struct store_spool *sp);
 
+/* Could `bytes` be appended now? Reserves what it can. */
+bool spool_has_room(struct store_spool *sp, size_t bytes);
+
+/* ---- wait.c: fetches that wait for the writer ---- */
+
+enum wait_for { WAIT_QUEUE, WAIT_ROOM, WAIT_KINDS };
+
+struct waits {
+	struct spool_list lists[WAIT_KINDS];
+	bool hopeless[WAIT_KINDS];     /* nobody waits until it gets on again */
+	uint64_t moved_ms[WAIT_KINDS]; /* when it got on last */
+	uint64_t queued;               /* bytes of ops under way */
+	uint32_t n;                    /* read by the writer, too */
+	struct net_timer timer;
+};
+void waits_init(struct store *s);
+void waits_fini(struct store *s);
+/* May it wait for that, or has it waited long enough? */
+bool wait_allowed(const struct store_spool *sp, enum wait_for what, size_t bytes);
+/* It got on: waiting is worth while. */
+void wait_moved(struct store *s, enum wait_for what);
+/* Ops are done, transactions made room, or `failing`: the disk refuses. */
+void waits_serve(struct store *s, bool failing);
+/* Does the spool end before it was called? */
+void wait_cancel(struct store_spool *sp);
 /* ---- ops.c, writer.c ---- */
 
 enum op_kind { OP_INSERT, OP_UPDATE, OP_REMOVE, OP_DROP };
@@ -150,6 +184,7 @@ struct op {
 	enum op_kind kind;
 	int err;
 	unsigned tries;
+	uint64_t stuck_ms;  /* since when it finds no room */
 	bool linked;        /* its spool became the blob */
 	bool synced;        /* its spool is whole and on disk */
 	struct hash128 key; /* of the primary row; OP_DROP: of the row */
@@ -167,6 +202,9 @@ struct sync_cost { /* measured */
 	uint64_t one_us, all_us;
 };
 
+/* What the thread sleeps for: work; the time or the fullness of the next batch. */
+enum writer_rest { REST_NONE, REST_IDLE, REST_PACE };
+
 struct writer {
 	pthread_t thread;
 	pthread_mutex_t lock;
@@ -176,10 +214,14 @@ struct writer {
 	struct op_list queue, done;
 	uint64_t bytes, queued;
 	bool stop, kicked, reopen;
+	bool failing; /* the last transaction failed */
+	enum writer_rest rest;
+	unsigned urgent; /* ops in the queue that somebody waits for */
 	unsigned duties; /* enum duty */
 	struct op *trim; /* asked for and not done yet */
 	/* The writer's own: */
 	bool unsynced;
+	uint64_t began_ms; /* the last batch */
 	uint64_t synced_ms, sweep_ms;
 	unsigned sweep_dir; /* 256: no sweep is going on */
 	struct audit *audit; /* the scrub, when one is going on */
@@ -221,13 +263,19 @@ struct store {
 	bool tool, readonly, named_temps, sync_files;
 	uint64_t cleared_ms; /* spool/, of the files of dead processes */
 	LIST_HEAD(, store_spool) linked;
-	uint64_t over;       /* bytes of spools in memory that wait for room on disk */
+	uint64_t over; /* bytes of spools in memory that wait for room on disk */
 	struct MDB_txn *txns[STORE_TXNS];
 	unsigned ntxns, hits; /* pooled; held by hits */
 	struct files files;
 	struct warm warm;
 	struct writer writer;
+	struct waits waits;
 };
+
+static inline bool waits_any(const struct store *s)
+{
+	return __atomic_load_n(&s->waits.n, __ATOMIC_RELAXED) > 0;
+}
 
 /* Opens or reopens the environment and reads the seed. */
 int store_db_open(struct store *s);

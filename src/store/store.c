@@ -190,6 +190,7 @@ int store_open(struct store_home *home, struct net_loop *loop, const struct stor
 	s->pool = home->pool;
 	s->lock_fd = home->lock_fd;
 	s->loop = loop;
+	waits_init(s);
 	pool_slots_reap(s->pool);
 	err = open_parts(s);
 	if (!err && loop)
@@ -212,6 +213,7 @@ void store_close(struct store *s)
 		return;
 	check_magic(s, STORE_MAGIC);
 	writer_stop(s);
+	waits_fini(s);
 	check(!s->hits);
 	store_free(s);
 }

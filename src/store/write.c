@@ -13,6 +13,11 @@
 #define AHEAD_MIN (256ull << 10)
 #define AHEAD_MAX (128ull << 20)
 
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 static uint64_t clamp(uint64_t n, uint64_t min, uint64_t max)
 {
 	return n < min ? min : n > max ? max : n;
@@ -28,9 +33,10 @@ size_t room_inline_max(const struct store *s)
 	return (size_t)clamp(s->options->inline_max, 0, room_unit(pool_cap(s->pool)) / 8);
 }
 
-/* From the cap down: a quarter unit for evictions alone, one unit that spools may not touch, one
- * that inserts may not. Holes are punched above cap − 3 units and evictions keep the used bytes
- * below cap − 4 units, so that two batches always find room. */
+/* From the cap down: a quarter unit for evictions alone, one unit that inserts may not touch, two
+ * that spools may not. Holes are punched above cap − 2 units, down to cap − 3 and with room for
+ * what spools announce; evictions keep the used bytes below cap − 4 units, so that two batches
+ * always find room. */
 static uint64_t below_cap(const struct pool *p, uint64_t quarters)
 {
 	uint64_t cap = pool_cap(p), less = room_unit(cap) / 4 * quarters;
@@ -92,24 +98,45 @@ void room_look(struct store *s)
 		log_info("store: the disk of %s has room again", s->dir);
 }
 
+static uint64_t free_pages(const struct db_pages *p)
+{
+	return p->total > p->used ? p->total - p->used : 0;
+}
+
 /* The worst growth in pages. A page of a tree is copied at most once a transaction, however
  * many of its rows change. */
 static uint64_t cost_pages(const struct write *w)
 {
 	const struct write_cost *c = &w->cost;
-	uint64_t free = w->pages.total > w->pages.used ? w->pages.total - w->pages.used : 0;
 	/* LMDB's own two trees, with the list of free pages read and written again. */
-	uint64_t pages = c->pages + 16 + free / 256;
+	uint64_t runs = c->pages + 16 + free_pages(&w->pages) / 256, pages = 0, grown;
 
 	for (int t = 0; t < DB_TABLES; t++) {
-		uint64_t paths = c->touch[t] * (w->pages.table[t].depth + 1);
+		uint64_t touch = c->touch[t], paths = touch * w->pages.table[t].depth;
 
-		if (!c->touch[t])
+		if (!touch)
 			continue;
-		pages += paths < w->pages.table[t].tree ? paths : w->pages.table[t].tree;
-		pages += c->add[t] + 2;
+		/* A row's leaf, and the one beside it where they are merged. */
+		paths = 2 * touch + least(2 * paths, w->pages.table[t].branches);
+		pages += least(paths, w->pages.table[t].tree) + c->add[t] + 2;
 	}
+	/* Single pages come from the free ones as long as there are any, allocated or holes. For a
+	 * run there may be no place among them: then the others are left for the trees. */
+	grown = w->holes + (pages > w->reusable ? pages - w->reusable : 0);
+	pages = runs + least(grown, pages);
 	return pages + pages / 256;
+}
+
+/* Looks at the free pages. The file's own extents are counted among its blocks, too. */
+static void count_free(struct write *w)
+{
+	uint64_t allocated = w->base / w->pages.size, extents = w->pages.total / 340 + 8;
+	uint64_t free = free_pages(&w->pages), fresh;
+
+	if (db_fresh_pages(w->s->db, &fresh))
+		fresh = free;
+	w->reusable = free > fresh ? free - fresh : 0;
+	w->holes = w->pages.total + extents > allocated ? w->pages.total + extents - allocated : 0;
 }
 
 static void cost_add(struct write_cost *a, const struct write_cost *b)
@@ -190,7 +217,8 @@ int write_begin(struct store *s, struct write *w)
 	if (!w->st.next_id)
 		w->st.next_id = w->st.next_seq = 1;
 	w->was = w->st;
-	/* With lazily synced meta pages a power cut may bring back the state before the last one. */
+	/* With lazily synced meta pages a power cut may bring back the state before the last one.
+	 */
 	w->bury_below = w->st.last_seq;
 	w->st.last_seq = w->was.last_seq = w->st.next_seq;
 	err = db_pages(s->db, w->txn, &w->pages);
@@ -202,6 +230,7 @@ int write_begin(struct store *s, struct write *w)
 	pool_set(&s->pool->blobs, blob_bytes(&w->st));
 	set_over(s->pool, w->base);
 	w->cost.touch[DB_META] = 1;
+	count_free(w);
 	write_room(w, &(struct write_cost){0}, UINT64_MAX);
 	return 0;
 out:
@@ -293,10 +322,11 @@ void write_punch(struct write *w)
 	struct pool *p = w->s->pool;
 	uint64_t bytes = claimed(p);
 
-	if (bytes <= below_cap(p, 12))
+	if (bytes <= below_cap(p, 8))
 		return;
-	if (db_punch(w->s->db, bytes - below_cap(p, 16)) > 0) {
+	if (db_punch(w->s->db, bytes - below_cap(p, 12)) > 0) {
 		w->base = db_allocated(w->s->db);
+		count_free(w);
 		write_room(w, &(struct write_cost){0}, UINT64_MAX);
 	}
 }
@@ -307,7 +337,7 @@ bool write_due(const struct write *w)
 
 	/* Doomed files go two commits later. */
 	return memcmp(&w->st, &w->was, sizeof(w->st)) != 0 || w->st.doomed ||
-	       (claimed(p) > below_cap(p, 12) && !db_no_holes(w->s->db));
+	       (claimed(p) > below_cap(p, 8) && !db_no_holes(w->s->db));
 }
 
 uint64_t write_excess(struct write *w)

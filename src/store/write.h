@@ -21,6 +21,7 @@ struct write {
 	struct record_state st, was;
 	struct db_pages pages; /* at the beginning */
 	uint64_t base;         /* allocated to the index then */
+	uint64_t reusable, holes; /* free pages that may be used; those that are not allocated */
 	struct write_cost cost;
 	uint64_t bury_below; /* doomed before this: their files can go */
 	bool dirs[256]; /* of blobs/, to be synced */

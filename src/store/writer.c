@@ -12,6 +12,8 @@
 #define TRIES_MAX     24 /* transactions that an insert may wait for room */
 #define HOUSEWORK_MAX 8  /* transactions in a row that only make room */
 #define TICK_MS       1000
+#define FULL_FACTOR   2 /* of queue_bytes: what is there when the queue fills up still gets in */
+#define BREATH_MS     5
 #define BURY_MAX      256
 #define PURGE_MS      1 /* the loop's thread gets this long to close removed files */
 
@@ -22,12 +24,15 @@ struct batch {
 
 /* ---- On the loop ---- */
 
-static void call_done(struct op_list *list)
+static void call_done(struct store *s, struct op_list *list)
 {
 	struct op *op;
 
 	while ((op = TAILQ_FIRST(list))) {
 		TAILQ_REMOVE(list, op, link);
+		s->waits.queued -= op->bytes;
+		if (!op->err)
+			wait_moved(s, WAIT_QUEUE);
 		if (op->linked && !op->err)
 			spool_linked(op->spool);
 		if (op->done)
@@ -55,17 +60,30 @@ static void woken(void *arg)
 	struct store *s = arg;
 	struct writer *w = &s->writer;
 	struct op_list list = TAILQ_HEAD_INITIALIZER(list);
+	bool failing;
 
 	pthread_mutex_lock(&w->lock);
 	TAILQ_CONCAT(&list, &w->done, link);
+	failing = w->failing;
 	if (w->reopen) {
 		reopen(s);
 		w->reopen = false;
 		pthread_cond_signal(&w->reopened);
 	}
 	pthread_mutex_unlock(&w->lock);
-	call_done(&list);
+	call_done(s, &list);
+	waits_serve(s, failing);
 	files_purge(s);
+}
+
+/* Called with the lock. It is woken for the first op, for a full batch, and for what cannot wait.
+ */
+static void rouse(const struct store_options *o, struct writer *w, bool now)
+{
+	if (w->rest == REST_IDLE ||
+	    (w->rest == REST_PACE && (now || w->urgent || w->queued >= (uint64_t)o->batch_records ||
+	                              w->bytes >= o->batch_bytes)))
+		pthread_cond_signal(&w->work);
 }
 
 int writer_queue(struct store *s, struct op *op)
@@ -76,14 +94,16 @@ int writer_queue(struct store *s, struct op *op)
 	if (!w->running)
 		return LARDER_ECLOSED;
 	pthread_mutex_lock(&w->lock);
-	if (w->bytes + op->bytes > s->options->queue_bytes && w->queued) {
+	if (w->bytes + op->bytes > s->options->queue_bytes * FULL_FACTOR && w->queued) {
 		err = LARDER_ELIMIT;
 	} else {
 		TAILQ_INSERT_TAIL(&w->queue, op, link);
 		w->bytes += op->bytes;
 		w->queued++;
+		w->urgent += op->kind == OP_REMOVE;
+		s->waits.queued += op->bytes;
 		stat_set(&s->stats->queue_bytes, w->bytes);
-		pthread_cond_signal(&w->work);
+		rouse(s->options, w, false);
 	}
 	pthread_mutex_unlock(&w->lock);
 	if (err)
@@ -100,17 +120,30 @@ void writer_kick(struct store *s, unsigned duties)
 	pthread_mutex_lock(&w->lock);
 	w->kicked = true;
 	w->duties |= duties;
-	pthread_cond_signal(&w->work);
+	rouse(s->options, w, duties || waits_any(s));
 	pthread_mutex_unlock(&w->lock);
 }
 
 /* ---- On the thread ---- */
 
-static bool wait_until(struct writer *w, uint64_t ms)
+static bool wait_until(struct writer *w, enum writer_rest rest, uint64_t ms)
 {
 	struct timespec t = {(time_t)(ms / 1000), (long)(ms % 1000) * 1000000};
+	int rc;
 
-	return pthread_cond_timedwait(&w->work, &w->lock, &t) != ETIMEDOUT;
+	w->rest = rest;
+	rc = pthread_cond_timedwait(&w->work, &w->lock, &t);
+	w->rest = REST_NONE;
+	return rc != ETIMEDOUT;
+}
+
+/* The spools and readers of others may have the room, and need time to let go of it. */
+static void breathe(struct writer *w)
+{
+	pthread_mutex_lock(&w->lock);
+	if (!w->stop)
+		wait_until(w, REST_PACE, clock_mono_ms() + BREATH_MS);
+	pthread_mutex_unlock(&w->lock);
 }
 
 /* Evictions and commits keep up with what a batch writes, be it to the index or to files. */
@@ -119,29 +152,39 @@ static uint64_t weight(const struct op *op)
 	return op->bytes + (op->rec.h.blob ? op->rec.h.length : 0);
 }
 
+/* May the batch wait for company? Called with the lock. */
+static bool may_pace(const struct store *s)
+{
+	const struct store_options *o = s->options;
+	const struct writer *w = &s->writer;
+
+	return !w->stop && !w->duties && !w->urgent && !waits_any(s) &&
+	       w->queued < (uint64_t)o->batch_records && w->bytes < o->batch_bytes &&
+	       clock_mono_ms() < w->began_ms + o->commit_delay;
+}
+
 /* Waits for work, then takes a batch of it. False when all is done and the store closes. */
 static bool take(struct store *s, struct batch *b, unsigned *duties)
 {
 	const struct store_options *o = s->options;
 	struct writer *w = &s->writer;
-	uint64_t until = clock_mono_ms() + TICK_MS;
+	uint64_t until = clock_mono_ms() + (waits_any(s) ? BREATH_MS : TICK_MS);
 	struct op *op;
 	bool more;
 
 	pthread_mutex_lock(&w->lock);
-	while (TAILQ_EMPTY(&w->queue) && !w->stop && !w->kicked && wait_until(w, until))
+	while (TAILQ_EMPTY(&w->queue) && !w->stop && !w->kicked && wait_until(w, REST_IDLE, until))
 		;
-	until = clock_mono_ms() + o->commit_delay;
-	while (o->commit_delay && !w->stop && !w->kicked && !TAILQ_EMPTY(&w->queue) &&
-	       w->queued < (uint64_t)o->batch_records && w->bytes < o->batch_bytes &&
-	       wait_until(w, until))
+	while (may_pace(s) && wait_until(w, REST_PACE, w->began_ms + o->commit_delay))
 		;
+	w->began_ms = clock_mono_ms();
 	while ((op = TAILQ_FIRST(&w->queue)) && b->n < (uint64_t)o->batch_records &&
 	       (!b->n || b->bytes + weight(op) <= o->batch_bytes)) {
 		TAILQ_REMOVE(&w->queue, op, link);
 		TAILQ_INSERT_TAIL(&b->ops, op, link);
 		b->n++;
 		b->bytes += weight(op);
+		w->urgent -= op->kind == OP_REMOVE;
 	}
 	*duties = w->duties;
 	w->duties = 0;
@@ -211,9 +254,14 @@ static void fail_all(struct batch *b, int err)
 }
 
 /* An op that did not get room waits for what evictions free, but not for ever. */
-static bool give_up(struct op *op)
+static bool give_up(struct store *s, struct op *op)
 {
-	if (++op->tries < TRIES_MAX)
+	uint64_t now = clock_mono_ms();
+
+	if (!op->tries++)
+		op->stuck_ms = now;
+	if (op->tries < TRIES_MAX ||
+	    (!s->writer.stop && now - op->stuck_ms < s->options->store_wait))
 		return false;
 	op->err = LARDER_ENOSPC;
 	return true;
@@ -229,7 +277,7 @@ static int apply_all(struct write *w, struct batch *b, struct op_list *applied)
 		bool fatal;
 		int ret = apply_op(w, op, &fatal);
 
-		if (ret == APPLY_NO_ROOM && !give_up(op))
+		if (ret == APPLY_NO_ROOM && !give_up(w->s, op))
 			return 0;
 		TAILQ_REMOVE(&b->ops, op, link);
 		if (ret == 0) {
@@ -282,14 +330,14 @@ static void settle(struct store *s, struct batch *b, struct op_list *applied, in
 }
 
 /* One transaction: what earlier ones left to do, room, then as many ops as find room in it.
- * *again: there is more housework. */
-static int transact(struct store *s, struct batch *b, bool *again)
+ * *again: there is more housework; *moved: something changed. */
+static int transact(struct store *s, struct batch *b, bool *again, bool *moved)
 {
 	struct op_list applied = TAILQ_HEAD_INITIALIZER(applied);
 	struct write w;
 	int err = write_begin(s, &w);
 
-	*again = false;
+	*again = *moved = false;
 	if (err)
 		return err;
 	write_punch(&w);
@@ -301,10 +349,11 @@ static int transact(struct store *s, struct batch *b, bool *again)
 		if (err) {
 			write_abort(&w);
 			put_back(b, &applied);
-			*again = true;
+			*again = *moved = true;
 			return 0;
 		}
 		*again = w.st.doomed || (w.st.records && write_excess(&w));
+		*moved = !TAILQ_EMPTY(&applied) || memcmp(&w.st, &w.was, sizeof(w.st)) != 0;
 		if (!write_due(&w) && TAILQ_EMPTY(&b->ops) && TAILQ_EMPTY(&applied)) {
 			write_abort(&w);
 			return 0;
@@ -329,7 +378,7 @@ static void complain(struct store *s, const struct op *op)
 	            op->kind == OP_INSERT ? "stored" : "changed", larder_strerror(op->err));
 }
 
-static void hand_over(struct store *s, struct batch *b)
+static void hand_over(struct store *s, struct batch *b, int err)
 {
 	struct writer *w = &s->writer;
 	struct op *op;
@@ -340,6 +389,7 @@ static void hand_over(struct store *s, struct batch *b)
 			complain(s, op);
 	}
 	pthread_mutex_lock(&w->lock);
+	w->failing = err != 0;
 	TAILQ_FOREACH (op, &b->done, link) {
 		w->bytes -= op->bytes;
 		w->queued--;
@@ -348,7 +398,7 @@ static void hand_over(struct store *s, struct batch *b)
 	TAILQ_CONCAT(&w->done, &b->done, link);
 	stat_set(&s->stats->queue_bytes, w->bytes);
 	pthread_mutex_unlock(&w->lock);
-	if (wake ||
+	if (wake || waits_any(s) ||
 	    pool_get(&s->pool->unlinks) != __atomic_load_n(&s->files.unlinks, __ATOMIC_RELAXED))
 		net_wake_send(s->wake);
 }
@@ -384,12 +434,13 @@ static void heal(struct store *s)
 static void run_batch(struct store *s, struct batch *b, bool needed)
 {
 	static uint64_t told;
-	bool again = needed;
+	bool again = needed, moved;
+	unsigned still = 0;
 	int err = 0;
 
 	for (unsigned n = 0; !TAILQ_EMPTY(&b->ops) || (again && n < HOUSEWORK_MAX); n++) {
 		sync_spools(s, b);
-		err = transact(s, b, &again);
+		err = transact(s, b, &again, &moved);
 		if (err) {
 			if (err == LARDER_ENOSPC)
 				room_full(s);
@@ -398,12 +449,16 @@ static void run_batch(struct store *s, struct batch *b, bool needed)
 			            larder_strerror(err));
 			break;
 		}
-		if (!TAILQ_EMPTY(&b->done))
-			hand_over(s, b);
+		if (!TAILQ_EMPTY(&b->done) || waits_any(s))
+			hand_over(s, b, 0);
 		if (!TAILQ_EMPTY(&b->ops))
 			let_purge(s);
+		/* Files of removed responses go two commits later: that is not standing still. */
+		still = moved ? 0 : still + 1;
+		if (still > 2 && !TAILQ_EMPTY(&b->ops))
+			breathe(&s->writer);
 	}
-	hand_over(s, b);
+	hand_over(s, b, err);
 	heal(s);
 }
 
@@ -500,7 +555,7 @@ void writer_stop(struct store *s)
 		TAILQ_INSERT_TAIL(&w->done, w->trim, link);
 		w->trim = NULL;
 	}
-	call_done(&w->done);
+	call_done(s, &w->done);
 	net_wake_free(s->wake);
 	pthread_mutex_destroy(&w->lock);
 	pthread_cond_destroy(&w->work);

@@ -76,12 +76,15 @@ struct fake_store {
 	uint64_t spool_max;   /* a spool takes no more than this */
 	uint64_t accepts_max; /* longer ones are not even tried */
 	bool files;         /* bodies are files, not inline */
+	bool full;          /* spools have to wait for store_make_room */
 	bool refuse;        /* commit, update and remove answer LARDER_ENOMEM */
 	unsigned nrows, commits, updates, removes, spools, hits;
 };
 extern struct fake_store fake_store;
 /* Does what is queued, in its order, and calls back. */
 void store_settle(void);
+/* Calls those who wait for room. How many. */
+unsigned store_make_room(void);
 
 /* ---- Tunnels ---- */
 bool connect_waits(void);

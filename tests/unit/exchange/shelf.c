@@ -23,8 +23,10 @@ struct row {
 	void *arg;
 };
 TAILQ_HEAD(rows, row);
+TAILQ_HEAD(spools, store_spool);
 struct store {
 	struct rows rows, jobs;
+	struct spools waiting;
 	uint64_t last_id;
 };
 struct store_file {
@@ -37,6 +39,9 @@ struct store_warm {
 	void *arg;
 };
 struct store_spool {
+	TAILQ_ENTRY(store_spool) link;
+	store_ready_fn *ready;
+	void *ready_arg;
 	unsigned refs;
 	struct buf data;
 	int err;
@@ -49,6 +54,7 @@ struct store *rig_store(void)
 {
 	TAILQ_INIT(&store.rows);
 	TAILQ_INIT(&store.jobs);
+	TAILQ_INIT(&store.waiting);
 	store.last_id = 0;
 	return &store;
 }
@@ -260,13 +266,42 @@ void store_spool_unref(struct store_spool *sp)
 {
 	if (!sp || --sp->refs)
 		return;
+	store_spool_wait(sp, NULL, NULL);
 	buf_fini(&sp->data);
 	free(sp);
 	fake_store.spools--;
 }
 
+void store_spool_wait(struct store_spool *sp, store_ready_fn *ready, void *arg)
+{
+	if (sp->ready)
+		TAILQ_REMOVE(&store.waiting, sp, link);
+	sp->ready = ready;
+	sp->ready_arg = arg;
+	if (ready)
+		TAILQ_INSERT_TAIL(&store.waiting, sp, link);
+}
+
+unsigned store_make_room(void)
+{
+	struct store_spool *sp;
+	unsigned n;
+
+	fake_store.full = false;
+	for (n = 0; (sp = TAILQ_FIRST(&store.waiting)); n++) {
+		store_ready_fn *ready = sp->ready;
+		void *arg = sp->ready_arg;
+
+		store_spool_wait(sp, NULL, NULL);
+		ready(arg);
+	}
+	return n;
+}
+
 int store_spool_append(struct store_spool *sp, struct view data)
 {
+	if (fake_store.full && !sp->err)
+		return STORE_WAIT;
 	if (!sp->err && data.len > fake_store.spool_max - sp->data.len)
 		sp->err = LARDER_ELIMIT;
 	rig_quiet++;

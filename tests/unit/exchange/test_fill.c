@@ -341,6 +341,50 @@ START_TEST(waiting_to_be_written_is_no_fetch)
 }
 END_TEST
 
+/* A store without room holds the origin back, not the client's way to what is there, nor other fetches. */
+START_TEST(store_holds_back)
+{
+	struct peer a = {0}, b = {0};
+
+	rig.options.fills_max = 1;
+	peer_get(&a, "");
+	ck_assert_int_eq(far_head(0, OK_HEAD FRESH "Content-Length: 8\r\n"), 0);
+	ck_assert_int_eq(far_data(0, "some"), 0);
+	fake_store.full = true;
+	ck_assert_int_eq(far_data(0, "more"), ORIGIN_PAUSE);
+	ck_view_eq(buf_view(&a.body), "some");
+	ck_assert_uint_eq(far(0)->resumes, 0);
+	peer_ask(&b, &rig.forward, "GET http://a.example/other HTTP/1.1\r\nHost: a.example\r\n");
+	ck_assert_uint_eq(nfars, 2);
+	if (_i == 0) { /* room was made */
+		ck_assert_uint_eq(store_make_room(), 1);
+		ck_assert_uint_eq(far(0)->resumes, 1);
+		ck_assert_int_eq(far_data(0, "more"), 0);
+		far_done(0, 0);
+		peer_got(&a, 200, "somemore");
+	} else if (_i == 1) { /* there will not be any: the client gets it all the same */
+		fake_store.spool_max = 4;
+		ck_assert_uint_eq(store_make_room(), 1);
+		ck_assert_int_eq(far_data(0, "more"), 0);
+		far_done(0, 0);
+		peer_got(&a, 200, "somemore");
+		fake_store.spool_max = UINT64_MAX;
+	} else { /* the client leaves, the origin fails: nobody waits any more */
+		if (_i == 2)
+			rig.options.finish_percent = 100, rig.options.finish_bytes = 0, peer_leave(&a);
+		else
+			far_done(0, LARDER_ETIMEOUT);
+		ck_assert_uint_eq(store_make_room(), 0);
+	}
+	far_answer(1, OK_HEAD FRESH "Content-Length: 5\r\n", "other");
+	peer_got(&b, 200, "other");
+	peer_fini(&a);
+	peer_fini(&b);
+	store_settle();
+	ck_assert_uint_eq(fake_store.nrows, _i == 0 ? 2 : 1);
+}
+END_TEST
+
 UNIT_MAIN("exchange/fill", tcase_add_checked_fixture(tc, rig_open, rig_close);
           tcase_add_loop_test(tc, miss_then_hit, 0, 2); tcase_add_test(tc, many_share_one_fetch);
           tcase_add_loop_test(tc, joins, 0, 21); tcase_add_loop_test(tc, first_leaves, 0, 4);
@@ -349,4 +393,5 @@ UNIT_MAIN("exchange/fill", tcase_add_checked_fixture(tc, rig_open, rig_close);
           tcase_add_loop_test(tc, remembers_unshareable, 0, 2);
           tcase_add_test(tc, destinations_are_judged);
           tcase_add_test(tc, waiting_to_be_written_is_no_fetch);
+          tcase_add_loop_test(tc, store_holds_back, 0, 4);
           tcase_add_loop_test(tc, ends_with_work_under_way, 0, 3);)

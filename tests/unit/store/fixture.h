@@ -27,6 +27,7 @@ struct fix {
 	struct net_timer guard;
 	struct store *s;
 	unsigned pending;
+	bool waiting;
 	int err; /* of the last op */
 };
 
@@ -101,6 +102,7 @@ static inline void fix_init(struct fix *f, uint64_t size)
 	                    .batch_records = 2000,
 	                    .batch_bytes = 8u << 20,
 	                    .queue_bytes = 64u << 20,
+	                    .store_wait = 1000,
 	                    .sweep_interval = 60000},
 	};
 	fix_make_dir(f);
@@ -147,6 +149,30 @@ static inline int fix_wait(struct fix *f)
 	return f->err;
 }
 
+static void fix_ready(void *arg)
+{
+	struct fix *f = arg;
+
+	f->waiting = false;
+	net_loop_stop(f->loop);
+}
+
+/* Appends as a fetch does, which waits until there is room. */
+static inline int fix_append(struct fix *f, struct store_spool *sp, struct view data)
+{
+	int err;
+
+	while ((err = store_spool_append(sp, data)) == STORE_WAIT) {
+		f->waiting = true;
+		store_spool_wait(sp, fix_ready, f);
+		net_timer_set(&f->guard, FIX_GUARD_MS);
+		while (f->waiting)
+			net_loop_run(f->loop);
+		net_timer_stop(&f->guard);
+	}
+	return err;
+}
+
 struct item {
 	const char *key, *vary, *selecting, *head;
 	struct view body;
@@ -181,9 +207,9 @@ static inline int fix_queue(struct fix *f, const struct item *it)
 	fix_record(it, &r);
 	store_key_init(f->s, view_of(it->key), &key);
 	/* In two pieces, as bodies come. */
-	err = store_spool_append(sp, view_make(it->body.ptr, it->body.len / 2));
+	err = fix_append(f, sp, view_make(it->body.ptr, it->body.len / 2));
 	if (!err)
-		err = store_spool_append(sp, view_from(it->body, it->body.len / 2));
+		err = fix_append(f, sp, view_from(it->body, it->body.len / 2));
 	if (!err)
 		err = store_commit(f->s, &key, &r, sp, fix_done, f);
 	if (!err)
