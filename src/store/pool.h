@@ -50,6 +50,7 @@ struct pool {
 	uint64_t map;     /* address space of the index */
 	uint64_t index;   /* allocated to the index, with what the running transaction may add */
 	uint64_t blobs;   /* allocated to body files and their directories */
+	uint64_t dirs;    /* allocated to the folders of body files, when last looked */
 	uint64_t doomed;  /* body files that a transaction has yet to unlink */
 	uint64_t full;    /* while the disk has less room than the cap: what there was; else 0 */
 	uint64_t over;    /* while more is allocated than a cap that was lowered: how far evictions may go; or 0 */

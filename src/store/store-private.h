@@ -287,8 +287,10 @@ uint64_t room_unit(uint64_t cap);
 size_t room_inline_max(const struct store *s);
 /* The disk is full below the cap: what is allocated now is the cap until room_look finds more. */
 void room_full(struct store *s);
-/* The keeper's look at the disk. */
+/* The keeper's look at the disk, and at the folders of blobs/, which never shrink. */
 void room_look(struct store *s);
+/* What body files and their folders have. */
+uint64_t room_blobs(const struct pool *p, uint64_t bytes, uint64_t dirs);
 /* The limits on pool_allocated for spools, for inserts and for evictions. */
 uint64_t room_for_spools(const struct pool *p);
 uint64_t room_for_inserts(const struct pool *p);

@@ -68,7 +68,7 @@ static int read_meta(struct store *s)
 	if (ret == 1 && row.len == sizeof(st)) {
 		memcpy(&st, row.ptr, row.len);
 		if (!pool_get(&s->pool->index)) {
-			pool_set(&s->pool->blobs, st.blob_bytes + st.dirs * 4096);
+			pool_set(&s->pool->blobs, room_blobs(s->pool, st.blob_bytes, st.dirs));
 			pool_set(&s->pool->doomed, st.doomed);
 		}
 	}
@@ -263,7 +263,7 @@ int store_usage(struct store *s, struct store_usage *out)
 	out->index_bytes = db_allocated(s->db);
 	out->index_free_bytes = out->index_bytes;
 	count_down(&out->index_free_bytes, pages.used * pages.size);
-	out->blob_bytes = st.blob_bytes + st.dirs * 4096;
+	out->blob_bytes = room_blobs(s->pool, st.blob_bytes, st.dirs);
 	out->records = st.records;
 	out->blobs = st.blobs;
 	out->allocated = out->index_bytes + out->blob_bytes + pool_others(s->pool);

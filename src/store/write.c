@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -79,12 +81,35 @@ void room_full(struct store *s)
 	            (unsigned long)(now >> 20), (unsigned long)(pool_get(&p->cap) >> 20));
 }
 
+uint64_t room_blobs(const struct pool *p, uint64_t bytes, uint64_t dirs)
+{
+	uint64_t seen = pool_get(&p->dirs), least = dirs * 4096;
+
+	return bytes + (seen > least ? seen : least);
+}
+
+static void look_at_dirs(struct store *s)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < 256; i++) {
+		char name[3];
+		struct stat st;
+
+		snprintf(name, sizeof(name), "%02x", i);
+		if (fstatat(s->blobs_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+			sum += (uint64_t)st.st_blocks * 512;
+	}
+	pool_set(&s->pool->dirs, sum);
+}
+
 void room_look(struct store *s)
 {
 	struct pool *p = s->pool;
 	uint64_t full = pool_get(&p->full), least, bytes;
 	struct statvfs v;
 
+	look_at_dirs(s);
 	if (!full || fstatvfs(s->dir_fd, &v))
 		return;
 	/* Evictions leave some of it free; only what is beyond that is news. */
@@ -163,9 +188,9 @@ bool write_room(struct write *w, const struct write_cost *cost, uint64_t limit)
 	return false;
 }
 
-static uint64_t blob_bytes(const struct record_state *st)
+static uint64_t blob_bytes(const struct write *w)
 {
-	return st->blob_bytes + st->dirs * 4096;
+	return room_blobs(w->s->pool, w->st.blob_bytes, w->st.dirs);
 }
 
 /* Files linked under the lock before us whose rows were never committed. */
@@ -227,7 +252,7 @@ int write_begin(struct store *s, struct write *w)
 	if (err)
 		goto out;
 	w->base = db_allocated(s->db);
-	pool_set(&s->pool->blobs, blob_bytes(&w->st));
+	pool_set(&s->pool->blobs, blob_bytes(w));
 	set_over(s->pool, w->base);
 	w->cost.touch[DB_META] = 1;
 	count_free(w);
@@ -283,7 +308,7 @@ int write_commit(struct write *w)
 	}
 	/* While the lock is ours: files are linked and unlinked already. Should the commit fail,
 	 * the next transaction sets the numbers right. */
-	pool_set(&s->pool->blobs, blob_bytes(&w->st));
+	pool_set(&s->pool->blobs, blob_bytes(w));
 	pool_set(&s->pool->doomed, w->st.doomed);
 	reserved = pool_get(&s->pool->index);
 	err = db_commit(s->db, w->txn);
@@ -349,7 +374,7 @@ uint64_t write_excess(struct write *w)
 
 	if (db_pages(w->s->db, w->txn, &now))
 		return 0;
-	used = now.used * now.size + blob_bytes(&w->st);
+	used = now.used * now.size + blob_bytes(w);
 	count_down(&used, w->st.doomed_bytes);
 	used += pool_others(p) + ahead + announced(p);
 	return used > limit ? used - limit : 0;

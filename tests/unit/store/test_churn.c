@@ -319,5 +319,48 @@ START_TEST(never_above_the_cap)
 }
 END_TEST
 
+/* A folder keeps the size that it once had. */
+START_TEST(folders_count)
+{
+	struct item it = {.key = "GET http://a.example/", .body = fix_bytes(bytes, 100000, 1)};
+	struct store_usage before, after;
+	char name[700], blobs[256];
+	uint64_t blocks = 0;
+	struct dirent *e;
+	struct stat st;
+	struct fix f;
+	DIR *d;
+
+	fix_start(&f, 64 * MIB);
+	ck_assert_int_eq(fix_put(&f, &it), 0);
+	ck_assert_int_eq(store_usage(f.s, &before), 0);
+	snprintf(blobs, sizeof(blobs), "%s/blobs", f.dir);
+	d = opendir(blobs);
+	ck_assert_ptr_nonnull(d);
+	while ((e = readdir(d))) {
+		if (e->d_name[0] == '.')
+			continue;
+		for (int i = 0; i < 2000; i++) {
+			snprintf(name, sizeof(name), "%s/%s/%0100d", blobs, e->d_name, i);
+			ck_assert_int_eq(close(creat(name, 0600)), 0);
+		}
+		for (int i = 0; i < 2000; i++) {
+			snprintf(name, sizeof(name), "%s/%s/%0100d", blobs, e->d_name, i);
+			ck_assert_int_eq(unlink(name), 0);
+		}
+		snprintf(name, sizeof(name), "%s/%s", blobs, e->d_name);
+		ck_assert_int_eq(stat(name, &st), 0);
+		blocks += (uint64_t)st.st_blocks * 512;
+	}
+	closedir(d);
+	store_maintain(f.s, clock_mono_ms());
+	ck_assert_int_eq(store_usage(f.s, &after), 0);
+	ck_assert_uint_ge(after.blob_bytes, 100000 + blocks);
+	ck_assert_uint_ge(after.blob_bytes, before.blob_bytes);
+	fix_stop(&f);
+}
+END_TEST
+
 UNIT_MAIN("store/churn", tcase_set_timeout(tc, cap_mib() > CAP_MIB ? 3600 : 120);
-          tcase_add_loop_test(tc, never_above_the_cap, 0, ARRAY_LEN(writers));)
+          tcase_add_loop_test(tc, never_above_the_cap, 0, ARRAY_LEN(writers));
+          tcase_add_test(tc, folders_count);)
