@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """Builds what the tests need and runs the suites; called by tools/check.
 
-    run.py [--jobs N] [--keep-going] [unit] [conf] [fuzz] [lint] [system] [big]
+    run.py [--jobs N] [unit] [conf] [fuzz] [lint] [system] [big] [tsan]
 
-A failing suite makes the exit status non-zero, but all suites still run. The last line sums them up."""
+All but tsan run by default: that one looks for data races and takes several minutes. A failing suite makes the exit status non-zero, but all suites still run. The last line sums them up."""
 
 import argparse
 import json
@@ -15,7 +15,8 @@ import time
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[1]
-SUITES = ["unit", "conf", "fuzz", "lint", "system", "big"]
+SUITES = ["unit", "conf", "fuzz", "lint", "system", "big", "tsan"]
+DEFAULT = SUITES[:-1]
 
 # name: (compiler, Meson options). The first runs everything, the second proves the other compiler, the third is
 # what people run: memory is measured on it.
@@ -23,9 +24,15 @@ BUILDS = {
     "check-gcc-asan": ("gcc", ["-Db_sanitize=address,undefined", "-Db_lundef=false"]),
     "check-clang": ("clang", ["-Dwerror=true"]),
     "check-release": ("gcc", ["--buildtype=release", "-Dwerror=true"]),
+    "check-tsan": ("gcc", ["-Db_sanitize=thread", "-Db_lundef=false"]),
 }
 NEEDS = {"unit": ["check-gcc-asan", "check-clang"], "conf": ["check-gcc-asan"], "fuzz": ["check-gcc-asan", "check-clang"],
-         "lint": ["check-gcc-asan"], "system": ["check-gcc-asan"], "big": ["check-release"]}
+         "lint": ["check-gcc-asan"], "system": ["check-gcc-asan"], "big": ["check-release"], "tsan": ["check-tsan"]}
+
+# What TSan looks at: unit tests of the rooms that have threads, but for those that only repeat it for minutes or map
+# more than it leaves room for, and a daemon that stores, evicts and follows other workers' fetches.
+TSAN_UNIT = re.compile(r"tests/unit/((?:store|stat|log|net)-(?!churn|crash|list|power|sim)[a-z]+)$")
+TSAN_SYSTEM = ["test_store_extremes.py", "test_fills.py", "test_pool.py"]
 
 
 class Sum:
@@ -105,6 +112,21 @@ def meson(name, suite, total):
     total.add(title, passed, failed, skipped)
 
 
+def tsan(name, count, total):
+    """Unit tests one by one, then the daemon; a report of a race fails either."""
+    folder = TOP / "build" / name
+    for path in sorted(p for p in (folder / "tests/unit").iterdir() if TSAN_UNIT.search(str(p)) and p.is_file()):
+        r = subprocess.run([str(path)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=900)
+        counted = re.findall(r"Checks: (\d+), Failures: (\d+), Errors: (\d+)", r.stdout)
+        checks, wrong = (sum(int(c[0]) for c in counted), sum(int(c[1]) + int(c[2]) for c in counted))
+        if r.returncode or "ThreadSanitizer" in r.stdout:
+            print(f"-- {path.name}\n{r.stdout[-6000:]}")
+            wrong = max(wrong, 1)
+        total.add(f"tsan {path.name}", checks - min(wrong, checks), wrong)
+    os.environ.setdefault("LARDER_TEST_PATIENCE", "60")
+    pytest("tsan system", name, ["-m", "not big", "-n", str(count), *TSAN_SYSTEM], total)
+
+
 def lint(total):
     """The house rules."""
     r = subprocess.run(["/usr/bin/python3", "tests/lint/lint.py", "--build", "build/check-gcc-asan"], cwd=TOP,
@@ -133,12 +155,12 @@ def pytest(title, folder, extra, total):
 def main():
     """Runs what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("suites", nargs="*", metavar="SUITE", help="of " + ", ".join(SUITES) + "; default: all")
+    parser.add_argument("suites", nargs="*", metavar="SUITE", help="of " + ", ".join(SUITES) + "; default: all but tsan")
     parser.add_argument("--jobs", type=int, default=min(2, jobs()), help="system tests at a time")
     args = parser.parse_args()
     if unknown := set(args.suites) - set(SUITES):
         parser.error(f"unknown suite {', '.join(sorted(unknown))}; there are {', '.join(SUITES)}")
-    wanted = [s for s in SUITES if s in args.suites] or SUITES
+    wanted = [s for s in SUITES if s in args.suites] or DEFAULT
     begun, total, built = time.monotonic(), Sum(), {}
     for name in BUILDS:
         if any(name in NEEDS[s] for s in wanted):
@@ -157,6 +179,8 @@ def main():
             pytest("system", ready[0], ["-m", "not big", "-n", str(args.jobs)], total)
         elif suite == "big" and ready:
             pytest("big", ready[0], ["-m", "big"], total)
+        elif suite == "tsan" and ready:
+            tsan(ready[0], args.jobs, total)
     if total.wrong:
         print("failed: " + ", ".join(total.wrong))
     print(f"{time.monotonic() - begun:.0f} s in all")
