@@ -48,11 +48,25 @@ struct exchange_listener {
 	struct exchange_listener_options options;
 };
 
+/* What the workers of a pool fetch at the moment, in memory that they share: made before they are
+ * forked. NULL: out of memory. */
+struct board;
+struct board *exchange_board_new(void);
+void exchange_board_free(struct board *b);
+/* Takes away what processes left there that have died. Call it when one has. */
+void exchange_board_reap(struct board *b);
+/* Offline: everything stored is served, whatever its age, and nothing is fetched. */
+void exchange_board_set_offline(struct board *b, bool offline);
+bool exchange_board_offline(const struct board *b);
+/* What is being fetched for that key of the store is not stored, nor given to whoever comes later. */
+void exchange_board_invalidate(struct board *b, struct hash128 key);
+
 /* What all exchanges of a worker share. */
 struct exchange_env;
-/* The parts must outlive it. `store` may be NULL (nothing is stored then). NULL: out of memory. */
+/* The parts must outlive it. `store` may be NULL (nothing is stored then), and `board` (the only
+ * process; no fetch is shared with another then). NULL: out of memory. */
 struct exchange_env *exchange_env_new(struct net_loop *l, const struct exchange_options *options,
-                                      struct store *store, struct origin *origin,
+                                      struct store *store, struct origin *origin, struct board *board,
                                       struct exchange_stats *stats);
 /* Ends fills and tunnels that are left. All exchanges must be gone. */
 void exchange_env_free(struct exchange_env *env);
@@ -119,6 +133,8 @@ struct exchange_request {
 	struct addr client;
 	int64_t arrived_us;   /* wall time, µs */
 	uint64_t arrived_mono_us;
+	/* The connection's, 0 at first: when it may be sent more (option client_rate). NULL: at any time. */
+	uint64_t *pace;
 };
 
 struct exchange;

@@ -68,6 +68,9 @@ void store_maintain(struct store *s, uint64_t now_ms);
 
 /* ---- Lookup ---- */
 
+/* Grows with each commit of any process, after store_find sees it and before `done` is called. */
+uint64_t store_commits(const struct store *s);
+
 struct store_key {
 	struct view text; /* borrowed from the caller */
 	struct hash128 hash;
@@ -86,6 +89,9 @@ struct store_record {
 	uint64_t length;       /* of the body */
 	uint64_t id;           /* differs for every insert; given by the store */
 	struct view etag;      /* a view into head, empty if none */
+	/* For store_commit, NULL or outliving it: not stored if this is not 0 by the time that it is
+	 * written (LARDER_ECLOSED). What is set before a store_remove is queued never survives that. */
+	const uint32_t *revoked;
 };
 
 struct store_file; /* an open body file, counted */
@@ -163,6 +169,12 @@ struct store_piece {
 	uint64_t len;
 };
 void store_spool_read(struct store_spool *sp, uint64_t offset, struct store_piece *piece);
+
+/* A descriptor for other processes, the spool's, to read what comes from offset 0 on; another one
+ * whenever the body moves. 0 or negative. */
+int store_spool_share(struct store_spool *sp, int *fd);
+/* How much of it is there; less than the length where the rest waits for room in the store. */
+uint64_t store_spool_shared_length(const struct store_spool *sp);
 
 typedef void store_done_fn(void *arg, int err); /* 0: committed and visible to every process */
 

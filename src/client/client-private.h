@@ -129,6 +129,7 @@ struct session {
 	TAILQ_ENTRY(session) link;
 	uint64_t since_ms; /* accepted, idle, half-closed or lingering since */
 	uint64_t moved_in_ms, moved_out_ms;
+	uint64_t pace_ms; /* exchange_request.pace */
 	struct rate rate_in, rate_out;
 	uint32_t dropped; /* bytes while lingering */
 	uint32_t turn;    /* bytes sent in this turn */

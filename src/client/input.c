@@ -192,6 +192,7 @@ static void note_arrival(struct session *s)
 	b->head_began_ms = net_loop_now_ms(s->client->loop) + 1;
 	b->req.arrived_us = clock_wall_us();
 	b->req.arrived_mono_us = clock_mono_us();
+	b->req.pace = &s->pace_ms;
 }
 
 /* Nothing more will come: the session ends once the answers that were gathered have left. */

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "admin/admin.h"
@@ -21,6 +22,7 @@ static const char HELP[] =
 	"  status                       processes, listeners, store\n"
 	"  version                      the daemon's version, features and libraries\n"
 	"  reload                       read the configuration again; returns when it took effect\n"
+	"  offline [on|off]             serve only what is stored, whatever its age; or say whether\n"
 	"of the store, whether a daemon runs or not:\n"
 	"  ls [-l] [PREFIX|HOST]        what is stored\n"
 	"  show URL                     all that is known about a URL's responses\n"
@@ -121,6 +123,17 @@ static int reload(const struct ctl *c)
 	return ask_running(c, "reload");
 }
 
+static int offline(const struct ctl *c)
+{
+	const char *to = c->noperands ? c->operands[0] : "";
+	char request[16];
+
+	if (strcmp(to, "") && strcmp(to, "on") && strcmp(to, "off"))
+		return ctl_fail("offline: takes on, off, or nothing");
+	snprintf(request, sizeof(request), "offline%s%s", *to ? " " : "", to);
+	return ask_running(c, request);
+}
+
 static int purge_urls(const struct ctl *c)
 {
 	struct buf request;
@@ -167,6 +180,7 @@ static const struct command {
 	{"status", status, 0, 0, 0},
 	{"version", version, 0, 0, 0},
 	{"reload", reload, 0, 0, 0},
+	{"offline", offline, 0, 1, 0},
 	{"ls", store_list_command, 0, 1, CTL_JSON | CTL_LONG},
 	{"show", store_show_command, 1, 1, CTL_JSON},
 	{"cat", store_cat_command, 1, 1, CTL_VARIANT},

@@ -13,6 +13,7 @@ static void begin(struct exchange *x, const struct stored_answer *a, struct exch
 	if (r->no_body || r->complete) {
 		x->finished = true;
 		r->complete = true;
+		pace_client_sent(x, r->body.len);
 	}
 	x->ops->reply(x->client, r);
 	if (!x->ended && !x->finished)
@@ -274,6 +275,8 @@ static enum fed feed_data(struct exchange *x, uint64_t offset, uint64_t want, ui
 {
 	struct store_piece piece = {.fd = -1};
 
+	if (!pace_client(x, &want))
+		return FED_WAIT;
 	if (x->file) {
 		want = in_memory(x, offset, want);
 		if (!want)
@@ -298,6 +301,7 @@ static enum fed feed_data(struct exchange *x, uint64_t offset, uint64_t want, ui
 		*sent = x->ops->file(x->client, piece.fd, offset, piece.len);
 	else
 		*sent = x->ops->data(x->client, view_make(piece.mem.ptr, (size_t)piece.len));
+	pace_client_sent(x, *sent);
 	return *sent < piece.len ? FED_WAIT : FED_SOME;
 }
 

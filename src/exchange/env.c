@@ -1,14 +1,7 @@
-#include "exchange-private.h"
+#include "share.h"
 
 #include <stdlib.h>
 #include <unistd.h>
-
-#define UNSHAREABLE_SLOTS 4096 /* a newer key takes the place of an older one */
-
-struct unshareable {
-	struct hash128 key;
-	uint64_t until_ms;
-};
 
 /* The host's name as far as it is a token, which Via's received-by has to be. */
 static char *host_pseudonym(void)
@@ -41,8 +34,95 @@ static char *chosen_pseudonym(const char *text)
 	return name;
 }
 
+/* ---- The other processes ---- */
+
+struct board *exchange_board_new(void)
+{
+	return board_new();
+}
+
+void exchange_board_free(struct board *b)
+{
+	board_free(b);
+}
+
+void exchange_board_reap(struct board *b)
+{
+	board_reap(b);
+}
+
+void exchange_board_set_offline(struct board *b, bool offline)
+{
+	board_set_offline(b, offline);
+}
+
+bool exchange_board_offline(const struct board *b)
+{
+	return board_offline(b);
+}
+
+void exchange_board_invalidate(struct board *b, struct hash128 key)
+{
+	board_invalidate(b, key);
+}
+
+static void on_message(void *arg, struct link *l, const struct link_message *m, struct view payload,
+                       int fds[LINK_FDS], unsigned nfds)
+{
+	struct exchange_env *env = arg;
+	struct fill *f = share_find(env, m->id);
+
+	check_magic(env, ENV_MAGIC);
+	if (m->type == SHARE_JOIN)
+		share_joined(env, l, m, payload);
+	else if (m->type == SHARE_LEAVE && f && !f->follow)
+		share_lost(f, l);
+	else if (f && f->follow && f->follow->link == l)
+		follow_message(f, m, payload, fds, nfds);
+}
+
+/* Telling a fill may end others, too: then the walk begins anew. */
+static bool one_lost(struct exchange_env *env, struct link *l)
+{
+	struct fill *f;
+
+	LIST_FOREACH(f, &env->all_fills, all_link) {
+		if (f->follow && f->follow->link == l) {
+			follow_lost(f);
+			return true;
+		}
+		if (share_lost(f, l))
+			return true;
+	}
+	return false;
+}
+
+static void on_gone(void *arg, struct link *l)
+{
+	struct exchange_env *env = arg;
+
+	check_magic(env, ENV_MAGIC);
+	while (one_lost(env, l))
+		;
+}
+
+static const struct link_handlers link_handlers = {on_message, on_gone};
+
+static int join_pool(struct exchange_env *env, struct board *board)
+{
+	if (!board) {
+		env->board = env->own_board = board_new();
+		return env->board ? 0 : LARDER_ENOMEM;
+	}
+	env->board = board;
+	env->links = links_new(env->loop, board, &link_handlers, env);
+	if (!env->links)
+		log_warning("fetches are not shared with other workers: no descriptor, memory or place");
+	return 0;
+}
+
 struct exchange_env *exchange_env_new(struct net_loop *l, const struct exchange_options *options,
-                                      struct store *store, struct origin *origin,
+                                      struct store *store, struct origin *origin, struct board *board,
                                       struct exchange_stats *stats)
 {
 	struct exchange_env *env = calloc(1, sizeof(*env));
@@ -58,15 +138,16 @@ struct exchange_env *exchange_env_new(struct net_loop *l, const struct exchange_
 	TAILQ_INIT(&env->spare);
 	LIST_INIT(&env->all_fills);
 	LIST_INIT(&env->tunnels);
-	for (size_t i = 0; i < FILL_BUCKETS; i++)
+	for (size_t i = 0; i < FILL_BUCKETS; i++) {
 		LIST_INIT(&env->fills[i]);
+		LIST_INIT(&env->shared[i]);
+	}
 	buf_init(&env->name_sf, 1024);
 	buf_init(&env->scratch, HEAD_BYTES);
 	env->pseudonym = options->pseudonym[0] ? chosen_pseudonym(options->pseudonym) : host_pseudonym();
-	env->unshareable = calloc(UNSHAREABLE_SLOTS, sizeof(*env->unshareable));
 	env->fields = calloc(FIELDS_MAX, sizeof(*env->fields));
-	if (!env->pseudonym || !env->unshareable || !env->fields ||
-	    http_sf_add_token(&env->name_sf, view_of(env->pseudonym))) {
+	if (!env->pseudonym || !env->fields || http_sf_add_token(&env->name_sf, view_of(env->pseudonym)) ||
+	    join_pool(env, board)) {
 		exchange_env_free(env);
 		return NULL;
 	}
@@ -85,6 +166,7 @@ void exchange_env_free(struct exchange_env *env)
 	/* What is left waits for the store, which calls back at the latest when it is closed. */
 	while ((f = LIST_FIRST(&env->all_fills)) != NULL)
 		fill_orphan(f);
+	links_free(env->links);
 	while ((x = TAILQ_FIRST(&env->spare)) != NULL) {
 		TAILQ_REMOVE(&env->spare, x, link);
 		arena_fini(&x->arena);
@@ -98,7 +180,7 @@ void exchange_env_free(struct exchange_env *env)
 	buf_fini(&env->name_sf);
 	buf_fini(&env->scratch);
 	free(env->pseudonym);
-	free(env->unshareable);
+	board_free(env->own_board);
 	free(env->fields);
 	env->magic = 0;
 	free(env);
@@ -116,15 +198,13 @@ struct view exchange_pseudonym(const struct exchange_env *env)
 
 bool unshareable_known(struct exchange_env *env, struct hash128 key)
 {
-	const struct unshareable *u = &env->unshareable[key.lo % UNSHAREABLE_SLOTS];
-
-	return u->key.lo == key.lo && u->key.hi == key.hi && net_loop_now_ms(env->loop) < u->until_ms;
+	return board_noted(env->board, BOARD_UNSHAREABLE, key, net_loop_now_ms(env->loop), NULL);
 }
 
 void unshareable_add(struct exchange_env *env, struct hash128 key)
 {
-	env->unshareable[key.lo % UNSHAREABLE_SLOTS] = (struct unshareable){
-		key, net_loop_now_ms(env->loop) + env->options->unshareable_time};
+	board_note(env->board, BOARD_UNSHAREABLE, key,
+	           net_loop_now_ms(env->loop) + env->options->unshareable_time, 0);
 }
 
 struct view origin_prefix(const struct exchange_listener *listener)

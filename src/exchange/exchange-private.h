@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/queue.h"
+#include "board.h"
 #include "exchange/exchange.h"
 #include "log/log.h"
 
@@ -31,7 +32,8 @@
 
 struct exchange;
 struct fill;
-struct unshareable;
+struct follow;
+struct links;
 
 /* A step of an exchange's life; it returns the next one, or STEP_WAIT. */
 struct step {
@@ -59,7 +61,9 @@ struct exchange_env {
 	struct fill_bucket fills[FILL_BUCKETS]; /* those that may be joined, by key */
 	LIST_HEAD(, fill) all_fills;
 	LIST_HEAD(, tunnel) tunnels;
-	struct unshareable *unshareable;
+	struct board *board, *own_board;
+	struct links *links;                    /* NULL: the only process */
+	struct fill_bucket shared[FILL_BUCKETS]; /* those on the board or followed, by the flight's id */
 	unsigned nfills, ntunnels;
 	unsigned ntransfers;              /* fills whose origin has not ended */
 	struct http_field *fields;        /* scratch for heads parsed again */
@@ -97,6 +101,7 @@ struct exchange {
 
 	/* Where it stands. */
 	unsigned depth;              /* calls of ours on the stack */
+	bool started;
 	bool ended;                  /* exchange_sent came: free on leaving */
 	bool replied;
 	bool finished;               /* end, abort or a complete reply was given */
@@ -105,6 +110,7 @@ struct exchange {
 	enum cache_reason veto;      /* why the answer is not to be stored, if that is known before */
 	bool unconditional;          /* validating what is stored was of no use */
 	struct fill *fill;
+	uint64_t seen;               /* of the store, by the lookup */
 	bool collapsed;              /* joined a fill that ran already */
 
 	/* What was found, for validation and for what went wrong with it. */
@@ -128,6 +134,7 @@ struct exchange {
 	bool body_lost;              /* some of it was dropped: what the origin got is not all */
 
 	struct tunnel *tunnel;
+	struct net_timer pacing;
 
 	/* For the log. */
 	enum outcome outcome;
@@ -144,8 +151,34 @@ void unshareable_add(struct exchange_env *env, struct hash128 key);
 /* What a reverse listener puts before the request's path, without the slash at its end. */
 struct view origin_prefix(const struct exchange_listener *listener);
 
+/* ---- pace.c ---- */
+/* May x be sent more now? Bounds *room. false: it goes on by itself. */
+bool pace_client(struct exchange *x, uint64_t *room);
+void pace_client_sent(struct exchange *x, uint64_t bytes);
+/* May the fetch take more now? false: it is resumed later. */
+bool pace_fetch(struct fill *f);
+void pace_fetched(struct fill *f, uint64_t bytes);
+/* For x->pacing and f->pacing. */
+void pace_client_timer(struct net_timer *t);
+void pace_fetch_timer(struct net_timer *t);
+
+/* ---- down.c ---- */
+/* May the origin be asked? false: it could not be reached lately, for *err. */
+bool down_is_over(struct exchange *x, int *err);
+/* Is it known to be out of reach? */
+bool down_known(struct exchange *x);
+struct hash128 down_whom(const struct exchange *x);
+/* May that stand in for the origin, which sent an error (`answered`) or nothing (RFC 9111 §4.2.4,
+ * RFC 5861 §4)? */
+bool down_stale_allowed(struct exchange *x, const struct cache_meta *meta, bool answered);
+/* How a transfer ended, or that its origin answered. */
+void down_note(struct fill *f, const struct origin_result *result);
+void down_forget(struct fill *f);
+
 /* ---- exchange.c: the frame around the steps ---- */
 void exchange_enter(struct exchange *x);
+/* Its first step, unless its connection has to wait. */
+void exchange_begin(struct exchange *x);
 /* Frees the exchange if it has ended meanwhile; it must not be used afterwards. */
 void exchange_leave(struct exchange *x);
 /* Runs steps until one waits. Call it between enter and leave. */
@@ -231,6 +264,7 @@ struct fill {
 	struct exchange *first;      /* whose request was sent; NULL once it left */
 	struct origin_transfer *transfer;
 	struct arena arena;
+	struct hash128 whom;         /* it goes to */
 	struct addr client;          /* whose request it is: judged for destinations */
 	struct access_refusal refusal;
 
@@ -242,6 +276,16 @@ struct fill {
 	bool background;             /* goes on without readers */
 	bool body_open;              /* the request's body has not ended yet */
 	bool invalidated;            /* something unsafe happened to its key: not to be stored */
+
+	/* Shared with other processes. */
+	struct board_flight flight;  /* that it is, or that it follows; id 0: neither */
+	uint64_t share_id;           /* the flight's, for messages; 0: not in env->shared */
+	LIST_ENTRY(fill) shared_link;
+	LIST_HEAD(, follower) followers;
+	unsigned nfollowers;
+	int shared_fd;               /* the spool's, that followers read from */
+	uint32_t shared_turn;        /* how many there were */
+	struct follow *follow;       /* what is read is another process's */
 
 	/* A stored response that is being validated or replaced. */
 	bool has_old, validating, revalidated;
@@ -264,6 +308,8 @@ struct fill {
 	uint64_t window_base;
 	bool paused;
 	bool waiting;                /* until the store has room */
+	struct net_timer pacing;
+	uint64_t pace_ms;
 	unsigned removing;           /* invalidations that the answer waits for */
 	struct buf trailers;
 	bool ended;                  /* the origin is done */
@@ -289,6 +335,10 @@ void fill_shed(struct fill *f);
 void fill_unref(struct fill *f);
 /* The environment ends before the store has called back. */
 void fill_orphan(struct fill *f);
+/* A reader or follower left: the fill stops if it is not worth going on. */
+void fill_left(struct fill *f);
+/* The reader looks again; what it waited for is not for it. */
+void fill_send_back(struct exchange *x, bool alone);
 /* Marks running fills of a key as outdated. */
 void fill_invalidate(struct exchange_env *env, const struct store_key *key);
 
@@ -302,6 +352,8 @@ void fill_stop_waiting(struct fill *f);
 bool fill_read(struct fill *f, uint64_t offset, struct store_piece *piece);
 /* Everything that came so far. */
 uint64_t fill_received(const struct fill *f);
+
+unsigned fill_error_status(int err);
 
 /* fill_answer.c: what a response head means, and telling the readers */
 int fill_on_head(void *arg, const struct http_head *head, uint64_t length, const struct origin_info *info);
@@ -327,6 +379,9 @@ void tunnel_switched(struct exchange *x, const struct http_head *head, struct ne
 void tunnel_drop(struct exchange *x);
 
 /* ---- page.c ---- */
+/* Nothing is fetched: the page that says so. */
+struct step reply_offline(struct exchange *x);
+bool is_offline(const struct exchange *x);
 /* Answers with a page of larder's own. `proxy_error`: RFC 9209 type or NULL. */
 struct step reply_error(struct exchange *x, unsigned status, const char *proxy_error, const char *detail);
 struct step reply_refused(struct exchange *x, const struct access_refusal *why);

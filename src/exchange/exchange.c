@@ -119,6 +119,16 @@ void exchange_restart(struct exchange *x)
 	exchange_run(x, STEP(step_lookup));
 }
 
+void exchange_begin(struct exchange *x)
+{
+	uint64_t any = 1;
+
+	if (!pace_client(x, &any))
+		return;
+	x->started = true;
+	exchange_run(x, STEP(step_route));
+}
+
 int exchange_new(struct exchange_env *env, const struct exchange_listener *listener,
                  const struct exchange_request *req, const struct exchange_client_ops *ops,
                  void *client, struct exchange **slot)
@@ -139,11 +149,12 @@ int exchange_new(struct exchange_env *env, const struct exchange_listener *liste
 	x->method = (enum http_method)req->head->method;
 	x->why = CACHE_USE_URI_MISS;
 	x->veto = CACHE_STORE_BYPASSED;
+	net_timer_init(&x->pacing, env->loop, pace_client_timer);
 	*slot = x;
 	stat_add(&env->stats->requests, 1);
 	stat_add(&env->stats->active, 1);
 	exchange_enter(x);
-	exchange_run(x, STEP(step_route));
+	exchange_begin(x);
 	exchange_leave(x);
 	return 0;
 }
@@ -298,6 +309,7 @@ void exchange_sent(struct exchange *x, const struct exchange_sent *sent)
 	check(!x->ended);
 	x->ended = true;
 	*x->slot = NULL;
+	net_timer_stop(&x->pacing);
 	count(x, sent);
 	if (log_access_wanted())
 		write_log(x, sent);

@@ -1,8 +1,10 @@
-#include "exchange-private.h"
+#include "share.h"
 
 #include <stdlib.h>
 
 #define HEAD_USUAL 512 /* most heads fit without growing */
+
+enum { FINISH_AUTO, FINISH_ALWAYS, FINISH_NEVER }; /* option finish */
 
 static struct fill_bucket *bucket(struct exchange_env *env, struct hash128 key)
 {
@@ -36,6 +38,9 @@ static void leave_env(struct fill *f)
 		return;
 	if (f->in_table)
 		LIST_REMOVE(f, bucket_link);
+	share_drop(f);
+	share_fini(f);
+	net_timer_stop(&f->pacing);
 	LIST_REMOVE(f, all_link);
 	f->env->nfills--;
 	stat_sub(&f->env->stats->fills, 1);
@@ -46,8 +51,11 @@ void fill_orphan(struct fill *f)
 {
 	check_magic(f, FILL_MAGIC);
 	check(f->nreaders == 0 && !f->transfer);
+	fill_ref(f);
+	share_orphan(f);
 	leave_env(f);
 	f->env = NULL;
+	fill_unref(f);
 }
 
 void fill_unref(struct fill *f)
@@ -58,6 +66,7 @@ void fill_unref(struct fill *f)
 		return;
 	leave_env(f);
 	check(!f->transfer); /* it holds a reference */
+	follow_fini(f);
 	store_spool_unref(f->spool);
 	buf_fini(&f->key_text);
 	buf_fini(&f->selecting);
@@ -96,8 +105,11 @@ static bool worth_finishing(const struct fill *f)
 	/* All of it is here: only the transfer's own end is to come, which keeps the connection usable. */
 	if (have >= f->length)
 		return true;
-	if (f->storable != CACHE_STORE_OK || f->spool_ended ||
-	    f->length == HTTP_LENGTH_UNKNOWN || have > f->length)
+	if (f->storable != CACHE_STORE_OK || f->spool_ended || o->finish == FINISH_NEVER || have > f->length)
+		return false;
+	if (o->finish == FINISH_ALWAYS)
+		return true;
+	if (f->length == HTTP_LENGTH_UNKNOWN)
 		return false;
 	left = f->length - have;
 	return left <= o->finish_bytes || (f->length && have / (f->length / 100 + 1) >= o->finish_percent);
@@ -105,7 +117,9 @@ static bool worth_finishing(const struct fill *f)
 
 static void stop(struct fill *f)
 {
-	f->joinable = false;
+	share_shut(f);
+	if (f->follow)
+		follow_leave(f);
 	if (!f->transfer)
 		return;
 	origin_cancel(f->transfer);
@@ -136,12 +150,17 @@ void fill_detach(struct exchange *x)
 		f->first = NULL;
 	TAILQ_REMOVE(&f->readers, x, link);
 	f->nreaders--;
-	if (f->nreaders == 0 && !worth_finishing(f))
-		stop(f);
-	else if (f->nreaders > 0)
+	fill_left(f);
+	if (f->nreaders > 0)
 		fill_consumed(f);
 	fill_shed(f);
 	fill_unref(f);
+}
+
+void fill_left(struct fill *f)
+{
+	if (f->nreaders == 0 && f->nfollowers == 0 && (f->follow || !worth_finishing(f)))
+		stop(f);
 }
 
 void fill_invalidate(struct exchange_env *env, const struct store_key *key)
@@ -152,8 +171,10 @@ void fill_invalidate(struct exchange_env *env, const struct store_key *key)
 		if (!view_eq(f->key.text, key->text))
 			continue;
 		f->invalidated = true;
-		f->joinable = false;
+		share_shut(f);
 	}
+	if (env->board)
+		board_invalidate(env->board, key->hash);
 }
 
 /* ---- Beginning ---- */
@@ -191,9 +212,12 @@ static struct fill *fill_new(struct exchange *x, bool want_store)
 	f->want_store = want_store;
 	f->length = HTTP_LENGTH_UNKNOWN;
 	f->client = x->req.client;
+	f->whom = down_whom(x);
 	f->storable = x->veto;
 	f->body_open = x->req.has_body;
 	TAILQ_INIT(&f->readers);
+	LIST_INIT(&f->followers);
+	net_timer_init(&f->pacing, env->loop, pace_fetch_timer);
 	arena_init(&f->arena, ARENA_BLOCK, ARENA_BYTES);
 	buf_init(&f->key_text, KEY_BYTES);
 	buf_init(&f->selecting, KEY_BYTES);
@@ -245,21 +269,26 @@ static int note_old(struct fill *f, const struct store_hit *hit, bool unconditio
 	return has < 0 ? has : 0;
 }
 
-static int start(struct fill *f, struct exchange *x, const struct store_hit *validate)
+static int note_stored(struct fill *f, struct exchange *x, const struct store_hit *validate,
+                       struct request_plan *plan)
 {
-	struct request_plan plan = {.drop_conditions = f->want_store, .drop_range = f->want_store};
-	struct origin_request req;
 	struct buf validators;
 	int err = 0;
 
 	buf_init(&validators, 64 * 1024);
 	if (validate)
 		err = note_old(f, validate, x->unconditional, &validators);
-	if (!err) {
-		plan.validators = arena_view(&f->arena, buf_view(&validators));
-		err = request_build(x, &plan, &f->arena, &req);
-	}
+	if (!err)
+		plan->validators = arena_view(&f->arena, buf_view(&validators));
 	buf_fini(&validators);
+	return err;
+}
+
+static int start(struct fill *f, struct exchange *x, const struct request_plan *plan)
+{
+	struct origin_request req;
+	int err = request_build(x, plan, &f->arena, &req);
+
 	if (err)
 		return err;
 	f->transfer = origin_start(f->env->origin, &req, &fill_handlers, f);
@@ -276,12 +305,75 @@ static struct fill *find(struct exchange *x)
 	struct fill *f;
 
 	LIST_FOREACH(f, bucket(x->env, x->key.hash), bucket_link) {
-		if (!f->joinable || f->key.hash.hi != x->key.hash.hi || !view_eq(f->key.text, x->key.text))
+		if (!f->joinable || (f->follow && !follow_current(f)) || f->key.hash.hi != x->key.hash.hi || !view_eq(f->key.text, x->key.text))
 			continue;
 		if (f->state == FILL_HEAD || fill_fits(f, x, false))
 			return f;
 	}
 	return NULL;
+}
+
+static struct step refuse(struct exchange *x, int err)
+{
+	return err == LARDER_EINVAL ? reply_error(x, 400, NULL, "The path leads out of what is served here.")
+	                            : reply_error(x, 503, NULL, larder_strerror(err));
+}
+
+/* Did a flight end between the lookup and now that it is sure there is none? */
+static bool stored_meanwhile(struct exchange *x, const struct store_hit *validate)
+{
+	struct store *s = x->env->store;
+	struct store_hit hit;
+	bool other;
+	int found;
+
+	if (store_commits(s) == x->seen)
+		return false;
+	found = store_find(s, &x->key, x->selecting_view.ptr ? &x->selecting_view : NULL, &hit);
+	if (found <= 0)
+		return false;
+	other = found != STORE_FOUND || !validate || hit.record.id != validate->record.id;
+	store_hit_done(s, &hit);
+	return other;
+}
+
+static struct step refuse_down(struct exchange *x, int err)
+{
+	x->reason = x->fwd = cache_reason_token(x->why);
+	stat_add(&x->env->stats->fast_failures, 1);
+	return reply_error(x, fill_error_status(err), err == LARDER_ERESOLVE ? "dns_error" : err == LARDER_ETIMEOUT ?
+	                   "connection_timeout" : "destination_unavailable",
+	                   "The origin could not be reached a moment ago; it is tried again soon (option origin_retry).");
+}
+
+/* An owner that can't be reached has died; perhaps somebody else has taken over already. */
+static int claim(struct fill *f, struct exchange *x)
+{
+	int ret = SHARE_NOT;
+
+	for (unsigned tries = 0; tries < 4; tries++) {
+		ret = share_claim(f, x);
+		if (ret != SHARE_THEIRS || follow_begin(f) == 0)
+			return ret;
+		share_fini(f);
+		f->flight.id = 0;
+	}
+	return SHARE_NOT;
+}
+
+/* The fill reads what another process fetches, or fetches by itself. `shared`: it may be joined. */
+static int get_going(struct fill *f, struct exchange *x, const struct store_hit *validate, bool shared)
+{
+	struct request_plan plan = {.drop_conditions = f->want_store, .drop_range = f->want_store};
+	int whose = shared ? claim(f, x) : SHARE_NOT, err;
+
+	if (whose == SHARE_OURS && stored_meanwhile(x, validate))
+		return LARDER_EAGAIN;
+	err = note_stored(f, x, validate, &plan);
+	x->collapsed = whose == SHARE_THEIRS;
+	if (err && x->collapsed)
+		follow_leave(f);
+	return err || x->collapsed ? err : start(f, x, &plan);
 }
 
 struct step fill_begin(struct exchange *x, bool want_store, const struct store_hit *validate)
@@ -297,19 +389,25 @@ struct step fill_begin(struct exchange *x, bool want_store, const struct store_h
 			fill_tell_one(f, x);
 		return STEP_WAIT;
 	}
+	if (is_offline(x))
+		return reply_offline(x);
+	if (!down_is_over(x, &err))
+		return refuse_down(x, err);
 	/* Those that only wait to be written are the store's to bound. */
 	if (x->env->ntransfers >= (uint64_t)x->env->options->fills_max)
 		return reply_error(x, 503, NULL, "Too many fetches are running (option fills_max).");
 	f = fill_new(x, want_store);
 	if (!f)
 		return reply_error(x, 503, NULL, "Out of memory.");
-	f->first = x;
-	err = start(f, x, validate);
+	err = get_going(f, x, validate, shared);
 	if (err) {
 		fill_unref(f);
-		return err == LARDER_EINVAL ? reply_error(x, 400, NULL, "The path leads out of what is served here.")
-		                            : reply_error(x, 503, NULL, larder_strerror(err));
+		if (err == LARDER_EAGAIN)
+			x->alone = ++x->restarts > 3;
+		return err == LARDER_EAGAIN ? STEP(step_lookup) : refuse(x, err);
 	}
+	if (!f->follow)
+		f->first = x;
 	fill_attach(f, x);
 	if (want_store)
 		enter_table(f, shared);
@@ -319,16 +417,19 @@ struct step fill_begin(struct exchange *x, bool want_store, const struct store_h
 
 void fill_background(struct exchange *x, const struct store_hit *validate)
 {
+	struct request_plan plan = {.drop_conditions = true, .drop_range = true};
 	struct fill *f;
 
-	if (x->method != HTTP_METHOD_GET || x->env->ntransfers >= (uint64_t)x->env->options->fills_max ||
+	if (x->method != HTTP_METHOD_GET || down_known(x) || x->env->ntransfers >= (uint64_t)x->env->options->fills_max ||
 	    find(x))
 		return;
 	f = fill_new(x, true);
 	if (!f)
 		return;
 	f->background = true;
-	if (start(f, x, validate) == 0)
+	/* What another process does already need not be followed. */
+	if (share_claim(f, x) != SHARE_THEIRS && note_stored(f, x, validate, &plan) == 0 &&
+	    start(f, x, &plan) == 0)
 		enter_table(f, true);
 	fill_unref(f);
 }

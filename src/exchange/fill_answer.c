@@ -1,4 +1,4 @@
-#include "exchange-private.h"
+#include "share.h"
 
 #include "base/num.h"
 
@@ -97,12 +97,9 @@ static bool is_failure(unsigned status)
 	return status == 500 || status == 502 || status == 503 || status == 504;
 }
 
-static bool stale_allowed(struct fill *f, struct exchange *x)
+static bool stale_allowed(struct fill *f, struct exchange *x, bool answered)
 {
-	return f->has_old &&
-	       cache_stale_on_error(&x->listener->cache, &x->cc, &f->old_meta,
-	                            net_loop_wall_s(f->env->loop),
-	                            (uint32_t)(f->env->options->stale_if_error / 1000));
+	return f->has_old && down_stale_allowed(x, &f->old_meta, answered);
 }
 
 /* Date is ours when the origin sent none: then it says nothing about Last-Modified (RFC 9110 §8.8.2.2). */
@@ -151,6 +148,7 @@ int fill_on_head(void *arg, const struct http_head *head, uint64_t length, const
 	/* Nothing may be judged by a part of its fields. */
 	if (head->nfields >= HALF)
 		return LARDER_ELIMIT;
+	down_forget(f);
 	f->info = *info;
 	f->status = head->status;
 	/* Whatever Content-Length says here, it is not of this message (RFC 9112 §6.3). */
@@ -160,7 +158,7 @@ int fill_on_head(void *arg, const struct http_head *head, uint64_t length, const
 		return on_304(f, &h);
 	/* Whoever asked may have left: those who wait are as good. */
 	x = f->first ? f->first : TAILQ_FIRST(&f->readers);
-	if (is_failure(head->status) && x && stale_allowed(f, x)) {
+	if (is_failure(head->status) && x && stale_allowed(f, x, true)) {
 		f->origin_failed = true;
 		return LARDER_EPROTO;
 	}
@@ -173,12 +171,13 @@ int fill_on_head(void *arg, const struct http_head *head, uint64_t length, const
 	if (!http_find(head, HTTP_DATE, 0))
 		forget_date(f);
 	f->meta.status = head->status;
+	f->invalidated |= share_invalid(f);
 	if (f->storable != CACHE_STORE_OK || f->invalidated) {
 		stat_add(&f->env->stats->not_stored, 1);
 		/* One client's wish says nothing about the answers to others. */
 		if (f->joinable && !f->invalidated && f->storable != CACHE_STORE_REQUEST_NO_STORE)
 			unshareable_add(f->env, f->key.hash);
-		f->joinable = false;
+		share_shut(f);
 	}
 	fill_remove_invalidated(f, &h);
 	if (f->removing)
@@ -207,8 +206,7 @@ static const char *fwd_token(enum cache_reason why)
 	}
 }
 
-/* The reader looks again; what it waited for is not for it. */
-static void send_back(struct exchange *x, bool alone)
+void fill_send_back(struct exchange *x, bool alone)
 {
 	fill_detach(x);
 	if (alone)
@@ -223,8 +221,8 @@ static void serve_from_store(struct fill *f, struct exchange *x, struct stored_a
 	struct store_hit hit;
 
 	if (lookup_again(x, f->old_id, &hit) != STORE_FOUND) {
-		f->joinable = false; /* of no use to others either */
-		send_back(x, false);
+		share_shut(f); /* of no use to others either */
+		fill_send_back(x, false);
 		return;
 	}
 	if (!a->head.ptr) {
@@ -311,7 +309,7 @@ static void serve_fetched(struct fill *f, struct exchange *x)
 static void serve(struct fill *f, struct exchange *x)
 {
 	if (x != f->first && !fill_fits(f, x, true)) {
-		send_back(x, !f->vary.len || f->storable != CACHE_STORE_OK);
+		fill_send_back(x, !f->vary.len || f->storable != CACHE_STORE_OK);
 		return;
 	}
 	if (!route_destination_allowed(x, &f->info.addr))
@@ -324,7 +322,7 @@ static void serve(struct fill *f, struct exchange *x)
 		serve_fetched(f, x);
 }
 
-static unsigned error_status(int err)
+unsigned fill_error_status(int err)
 {
 	switch (err) {
 	case LARDER_ETIMEOUT:
@@ -345,16 +343,16 @@ static void fail(struct fill *f, struct exchange *x)
 	x->origin_status = f->status;
 	if (f->mismatch) {
 		x->unconditional = true;
-		send_back(x, false);
-	} else if (stale_allowed(f, x)) {
+		fill_send_back(x, false);
+	} else if (stale_allowed(f, x, f->origin_failed)) {
 		serve_stale(f, x);
 	} else if (f->origin_failed || (joined && f->err == LARDER_EREFUSED)) {
-		send_back(x, true); /* refused for another, or another could take a stale one */
+		fill_send_back(x, true); /* refused for another, or another could take a stale one */
 	} else if (f->err == LARDER_EREFUSED && f->refusal.option) {
 		exchange_run(x, reply_refused(x, &f->refusal));
 	} else {
 		x->reason = x->fwd = fwd_token(x->why);
-		exchange_run(x, reply_error(x, error_status(f->err), f->proxy_error, f->detail));
+		exchange_run(x, reply_error(x, fill_error_status(f->err), f->proxy_error, f->detail));
 	}
 }
 
@@ -389,5 +387,6 @@ void fill_tell(struct fill *f)
 void fill_publish(struct fill *f)
 {
 	f->state = !f->ended ? FILL_BODY : f->err ? FILL_FAILED : FILL_COMPLETE;
+	share_publish(f);
 	fill_tell(f);
 }

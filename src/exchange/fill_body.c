@@ -1,10 +1,12 @@
-#include "exchange-private.h"
+#include "share.h"
 
 #include <stdio.h>
 #include <unistd.h>
 
 uint64_t fill_received(const struct fill *f)
 {
+	if (f->follow)
+		return follow_received(f);
 	if (f->spool && !f->spool_ended)
 		return store_spool_length(f->spool);
 	return f->window_base + f->window.len;
@@ -15,6 +17,10 @@ bool fill_read(struct fill *f, uint64_t offset, struct store_piece *piece)
 	uint64_t spooled = f->spool ? store_spool_length(f->spool) : 0;
 
 	*piece = (struct store_piece){.fd = -1};
+	if (f->follow) {
+		follow_read(f, offset, piece);
+		return true;
+	}
 	if (offset < spooled) {
 		store_spool_read(f->spool, offset, piece);
 		return true;
@@ -112,7 +118,8 @@ static int spool_data(struct fill *f, struct view *data)
 	f->spool_ended = true;
 	f->window_base = store_spool_length(f->spool);
 	f->storable = err == LARDER_ELIMIT ? CACHE_STORE_TOO_LARGE : CACHE_STORE_FAILED;
-	f->joinable = false;
+	share_shut(f);
+	share_ended(f); /* of what goes through the window, only our own readers know */
 	return 0;
 }
 
@@ -120,6 +127,7 @@ static int on_data(void *arg, struct view data)
 {
 	struct fill *f = arg;
 	bool spooling = f->spool && !f->spool_ended;
+	size_t taken;
 
 	check_magic(f, FILL_MAGIC);
 	if (f->revalidated)
@@ -130,9 +138,16 @@ static int on_data(void *arg, struct view data)
 		f->paused = true;
 		return ORIGIN_PAUSE;
 	}
+	if (!pace_fetch(f))
+		return ORIGIN_PAUSE;
+	taken = data.len;
 	if (spooling && spool_data(f, &data) == STORE_WAIT) {
 		wait_for_room(f);
 		return ORIGIN_PAUSE;
+	}
+	pace_fetched(f, taken);
+	if (spooling) {
+		share_grown(f);
 	}
 	if (data.len && f->nreaders == 0)
 		return LARDER_ECLOSED;
@@ -281,6 +296,8 @@ static void on_done(void *arg, const struct origin_result *result)
 	f->ended = true;
 	f->err = result->err;
 	f->proxy_error = result->proxy_error;
+	if (result->err)
+		down_note(f, result);
 	pass_trailers(f, result->trailers);
 	if (result->err) {
 		snprintf(f->detail, sizeof(f->detail), "%s",
@@ -290,14 +307,16 @@ static void on_done(void *arg, const struct origin_result *result)
 		f->state = result->err ? FILL_FAILED : FILL_COMPLETE;
 	if (result->err) {
 		f->storable = f->storable == CACHE_STORE_OK ? CACHE_STORE_INCOMPLETE : f->storable;
-		f->joinable = false;
+		share_shut(f);
 	} else if (f->revalidated) {
 		fill_commit_update(f);
 	} else {
 		fill_commit(f);
 	}
-	if (f->state != FILL_HELD)
+	if (f->state != FILL_HELD) {
+		share_ended(f);
 		fill_tell(f);
+	}
 	fill_shed(f);
 	fill_unref(f);
 }

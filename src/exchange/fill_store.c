@@ -1,4 +1,4 @@
-#include "exchange-private.h"
+#include "share.h"
 
 static void describe(struct fill *f, struct store_record *r)
 {
@@ -24,7 +24,11 @@ static void on_committed(void *arg, int err)
 	if (err)
 		log_debug("not stored: %.*s: %s", VFMT(f->key.text), larder_strerror(err));
 	/* From here on lookups find it in the store. */
-	f->joinable = false;
+	if (err)
+		f->storable = CACHE_STORE_FAILED;
+	share_ended(f);
+	share_shut(f);
+	share_drop(f);
 	fill_unref(f);
 }
 
@@ -36,7 +40,8 @@ static void on_updated(void *arg, int err)
 	check_magic(f, FILL_MAGIC);
 	if (err && err != LARDER_ENOENT)
 		log_debug("not freshened: %.*s: %s", VFMT(f->key.text), larder_strerror(err));
-	f->joinable = false;
+	share_shut(f);
+	share_drop(f);
 	fill_unref(f);
 }
 
@@ -45,6 +50,7 @@ void fill_commit(struct fill *f)
 	struct store_record r;
 	uint64_t length;
 
+	f->invalidated |= share_invalid(f);
 	if (!f->want_store || f->storable != CACHE_STORE_OK || f->invalidated || f->spool_ended)
 		return;
 	length = store_spool_length(f->spool);
@@ -54,11 +60,12 @@ void fill_commit(struct fill *f)
 			buf_printf(&f->head, "Content-Length: %llu\r\n", (unsigned long long)length);
 	}
 	describe(f, &r);
+	r.revoked = f->flight.id ? board_invalid(f->env->board, &f->flight) : NULL;
 	r.length = length;
 	if (length != f->length || f->head.err ||
 	    store_commit(f->env->store, &f->key, &r, f->spool, on_committed, f)) {
 		f->storable = CACHE_STORE_FAILED;
-		f->joinable = false;
+		share_shut(f);
 		return;
 	}
 	fill_ref(f);
@@ -75,7 +82,7 @@ void fill_commit_update(struct fill *f)
 	if (store_update(f->env->store, &f->key, &r, f->old_id, on_updated, f) == 0)
 		fill_ref(f);
 	else
-		f->joinable = false;
+		share_shut(f);
 }
 
 /* ---- Invalidation (RFC 9111 §4.4) ---- */

@@ -73,7 +73,9 @@ static struct step step_hit(struct exchange *x, struct store_hit *hit)
 	int64_t now = net_loop_wall_s(x->env->loop);
 
 	cs.ttl = cache_ttl(&r->meta, now);
-	x->outcome = x->why == CACHE_USE_STALE_ALLOWED ? OUT_STALE : OUT_HIT;
+	x->outcome = x->why == CACHE_USE_STALE_ALLOWED || cs.ttl < 0 ? OUT_STALE : OUT_HIT;
+	if (x->why == CACHE_USE_OFFLINE)
+		cs.detail = "offline";
 	x->reason = cache_reason_token(x->why);
 	a.file = store_hit_take_file(hit);
 	buf_reset(&x->lines);
@@ -102,6 +104,10 @@ static struct step judge(struct exchange *x, struct store_hit *hit)
 
 	if (!may_have(x, &hit->record))
 		return STEP_WAIT;
+	if (is_offline(x)) {
+		x->why = CACHE_USE_OFFLINE;
+		return step_hit(x, hit);
+	}
 	switch (cache_reuse(&x->listener->cache, x->req.head, &x->cc, &hit->record.meta, now, &x->why)) {
 	case CACHE_SERVE_STALE_REVALIDATE:
 		fill_background(x, hit);
@@ -112,7 +118,10 @@ static struct step judge(struct exchange *x, struct store_hit *hit)
 		x->reason = cache_reason_token(x->why);
 		return reply_error(x, 504, NULL, "Only a stored answer was asked for (only-if-cached), and the stored one may not be used.");
 	case CACHE_VALIDATE:
-		break;
+		if (!down_known(x) || !down_stale_allowed(x, &hit->record.meta, false))
+			break;
+		x->why = CACHE_USE_STALE_ALLOWED;
+		return step_hit(x, hit);
 	}
 	/* HEAD is not worth a shared fetch: it goes to the origin by itself. */
 	if (x->method == HTTP_METHOD_HEAD)
@@ -176,6 +185,7 @@ static struct step step_find(struct exchange *x)
 	int found;
 
 	x->why = CACHE_USE_URI_MISS;
+	x->seen = store_commits(x->env->store);
 	found = find(x, &hit);
 	if (found == STORE_COLD)
 		return STEP_WAIT;

@@ -120,6 +120,17 @@ struct step reply_error(struct exchange *x, unsigned status, const char *proxy_e
 	return STEP_WAIT;
 }
 
+bool is_offline(const struct exchange *x)
+{
+	return x->listener->options.offline || board_offline(x->env->board);
+}
+
+struct step reply_offline(struct exchange *x)
+{
+	x->reason = "offline";
+	return reply_error(x, 504, NULL, "larder is offline: only what is stored is served, and this is not.");
+}
+
 struct step reply_refused(struct exchange *x, const struct access_refusal *why)
 {
 	struct buf b;

@@ -127,6 +127,8 @@ struct step step_connect(struct exchange *x)
 	const struct http_target *target = x->req.target;
 	struct tunnel *t;
 
+	if (is_offline(x))
+		return reply_offline(x);
 	if (too_many(x))
 		return reply_error(x, 503, NULL, "Too many tunnels are open (option tunnels_max).");
 	t = tunnel_new(x);

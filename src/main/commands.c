@@ -7,6 +7,8 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "exchange/exchange.h"
+#include "log/log.h"
 
 #define KEY_TEXT_MAX 65536
 
@@ -122,6 +124,8 @@ static int status(void *arg, struct admin_call *call, struct view args, struct b
 	buf_printf(out, "larder       %s\n", LARDER_VERSION);
 	status_processes(k, out);
 	status_listeners(k, out);
+	if (exchange_board_offline(k->start->pool->flights))
+		buf_printf(out, "offline      on: nothing is fetched\n");
 	return status_store(k, out);
 }
 
@@ -132,6 +136,22 @@ static int version(void *arg, struct admin_call *call, struct view args, struct 
 	(void)args;
 	main_version(out);
 	return out->err;
+}
+
+static int offline(void *arg, struct admin_call *call, struct view args, struct buf *out)
+{
+	const struct keeper *k = arg;
+	struct board *flights = k->start->pool->flights;
+
+	(void)call;
+	if (view_eq(args, V("on")) || view_eq(args, V("off"))) {
+		exchange_board_set_offline(flights, view_eq(args, V("on")));
+		log_info("offline: %.*s", VFMT(args));
+	} else if (args.len) {
+		buf_printf(out, "offline takes on, off, or nothing");
+		return LARDER_EINVAL;
+	}
+	return buf_printf(out, "offline %s\n", exchange_board_offline(flights) ? "on" : "off");
 }
 
 /* ---- reload ---- */
@@ -198,6 +218,7 @@ static int purge_key(const struct keeper *k, struct purge *p, struct view text)
 	int found, err;
 
 	store_key_init(k->store, text, &key);
+	exchange_board_invalidate(k->start->pool->flights, key.hash);
 	found = store_find(k->store, &key, NULL, &hit);
 	if (found > 0)
 		store_hit_done(k->store, &hit);
@@ -293,6 +314,7 @@ const struct admin_command commands_table[] = {
 	{"status", status, "status"},
 	{"version", version, "version"},
 	{"reload", reload, "reload"},
+	{"offline", offline, "offline [on|off]"},
 	{"purge", purge, "purge URL..."},
 	{"purge-range", commands_purge_range, "purge-range url|host TEXT [PLACE]"},
 	{"trim", commands_trim, "trim"},

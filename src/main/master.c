@@ -14,6 +14,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "exchange/exchange.h"
 #include "pool.h"
 
 #define SLOTS_MIN  64
@@ -120,6 +121,9 @@ static int write_pid_file(struct pool *p, const struct main_plan *plan, char **w
 
 static int open_store(struct pool *p, const struct main_plan *plan, char **why)
 {
+	p->flights = exchange_board_new();
+	if (!p->flights)
+		return LARDER_ENOMEM;
 	if (!plan->store_dir)
 		return 0;
 	p->store_dir = strdup(plan->store_dir);
@@ -387,6 +391,7 @@ static void clean_up(struct pool *p)
 	pool_generation_free(p->now);
 	if (p->home)
 		store_home_free(p->home);
+	exchange_board_free(p->flights);
 	if (p->board)
 		munmap(p->board, p->slots * sizeof(*p->board));
 	stat_map_free(p->stats);

@@ -11,6 +11,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "exchange/exchange.h"
 
 #define SOON_MS       10000 /* a death this soon after the start counts towards back-off */
 #define KILL_GRACE_MS 5000  /* beyond drain_timeout, before a child that should be gone is killed */
@@ -321,6 +322,7 @@ static void child_died(struct pool *p, struct child *c, int status)
 	LIST_REMOVE(c, link);
 	p->board[c->slot] = (struct board_entry){0};
 	stat_map_adopt(p->stats, c->slot);
+	exchange_board_reap(p->flights);
 	child_free(c);
 	count_workers(p);
 	if (!seat) {

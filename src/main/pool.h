@@ -85,6 +85,7 @@ struct pool {
 	struct board_entry *board;
 	size_t slots;
 	struct store_home *home;
+	struct board *flights; /* of the workers */
 	char *store_dir, *control, *pid_file;
 	int control_fd;
 	bool drop;

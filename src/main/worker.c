@@ -203,7 +203,8 @@ static void make_rooms(struct worker *w)
 	w->origin = origin_new(w->loop, plan->origin, &w->block->origin);
 	if (!w->origin)
 		child_fail("origins", LARDER_ENOMEM);
-	w->env = exchange_env_new(w->loop, plan->exchange, w->store, w->origin, &w->block->exchange);
+	w->env = exchange_env_new(w->loop, plan->exchange, w->store, w->origin, w->start->pool->flights,
+	                          &w->block->exchange);
 	if (!w->env)
 		child_fail("exchanges", LARDER_ENOMEM);
 	w->client = client_new(w->loop, plan->client, connections(w), &w->block->client, w->env);

@@ -164,3 +164,9 @@ struct store_file *store_hit_take_file(struct store_hit *hit)
 	hit->file = NULL;
 	return file;
 }
+
+uint64_t store_commits(const struct store *s)
+{
+	check_magic(s, STORE_MAGIC);
+	return pool_get(&s->pool->commits);
+}

@@ -82,6 +82,7 @@ int store_commit(struct store *s, const struct store_key *key, const struct stor
 	if (!op)
 		return LARDER_ENOMEM;
 	op->spool = sp;
+	op->revoked = record->revoked;
 	store_spool_ref(sp);
 	if (sp->sha) {
 		op->rec.h.blob = 1;

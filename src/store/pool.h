@@ -55,6 +55,7 @@ struct pool {
 	uint64_t full;    /* while the disk has less room than the cap: what there was; else 0 */
 	uint64_t over;    /* while more is allocated than a cap that was lowered: how far evictions may go; or 0 */
 	uint64_t unlinks; /* body files unlinked so far */
+	uint64_t commits;
 	uint64_t ghost_clock;
 	uint64_t small_goal; /* bytes of the small queue, see policy.c */
 	uint64_t sketch_mask, ghost_mask;

@@ -4,6 +4,7 @@
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "http/framing.h"
@@ -33,7 +34,7 @@ struct store_spool *store_spool_new(struct store *s, uint64_t expected)
 	sp->magic = SPOOL_MAGIC;
 	sp->refs = 1;
 	sp->store = s;
-	sp->fd = -1;
+	sp->fd = sp->share_fd = -1;
 	sp->expected = expected;
 	sp->memory_max = room_inline_max(s);
 	stat_add(&s->stats->spools, 1);
@@ -107,6 +108,8 @@ void store_spool_unref(struct store_spool *sp)
 		LIST_REMOVE(sp, linked);
 	if (sp->fd >= 0)
 		close(sp->fd);
+	if (sp->share_fd >= 0)
+		close(sp->share_fd);
 	if (sp->sealed && sp->sha)
 		pool_closed(sp->store->pool, sp->store->slot, sp->digest);
 	if (sp->name[0])
@@ -230,7 +233,7 @@ static int append_memory(struct store_spool *sp, struct view data)
 			return err;
 	}
 	memcpy(sp->mem + at, data.ptr, data.len);
-	return 0;
+	return sp->share_fd >= 0 ? write_all(sp->share_fd, data, sp->length) : 0;
 }
 
 static int start_digest(struct store_spool *sp)
@@ -354,6 +357,38 @@ void store_spool_read(struct store_spool *sp, uint64_t offset, struct store_piec
 		piece->len = sp->length - offset;
 		piece->mem = view_make(sp->mem + (offset - sp->filed), (size_t)piece->len);
 	}
+}
+
+int store_spool_share(struct store_spool *sp, int *fd)
+{
+	int err;
+
+	check_magic(sp, SPOOL_MAGIC);
+	if (sp->fd >= 0) {
+		*fd = sp->fd;
+		return 0;
+	}
+	if (sp->share_fd < 0) {
+		sp->share_fd = memfd_create("larder-body", MFD_CLOEXEC);
+		if (sp->share_fd < 0)
+			return larder_from_errno(errno);
+		err = write_all(sp->share_fd, view_make(sp->mem, (size_t)sp->length), 0);
+		if (err) {
+			close(sp->share_fd);
+			sp->share_fd = -1;
+			return err;
+		}
+	}
+	*fd = sp->share_fd;
+	return 0;
+}
+
+uint64_t store_spool_shared_length(const struct store_spool *sp)
+{
+	check_magic(sp, SPOOL_MAGIC);
+	if (sp->fd >= 0)
+		return sp->whole ? sp->length : sp->filed;
+	return sp->share_fd >= 0 ? sp->length : 0;
 }
 
 int spool_seal(struct store_spool *sp)

@@ -127,6 +127,7 @@ struct store_spool {
 	struct evp_md_ctx_st *sha;
 	uint8_t digest[RECORD_DIGEST]; /* once sealed, of a file */
 	int fd;                        /* -1: in memory */
+	int share_fd;                  /* -1, or a copy of the memory for other processes */
 	int err;
 	bool sealed;
 	bool whole; /* the file has all of it: the writer's to know */
@@ -191,6 +192,7 @@ struct op {
 	struct record rec;  /* views into `text` and the spool */
 	uint64_t id;
 	size_t bytes; /* of the queue */
+	const uint32_t *revoked;
 	struct store_spool *spool;
 	store_done_fn *done;
 	void *arg;

@@ -313,6 +313,8 @@ int write_commit(struct write *w)
 	reserved = pool_get(&s->pool->index);
 	err = db_commit(s->db, w->txn);
 	w->txn = NULL;
+	if (!err)
+		pool_add(&s->pool->commits, 1);
 	/* Whoever has the lock by now has set aside anew. */
 	__atomic_compare_exchange_n(&s->pool->index, &reserved, db_allocated(s->db), false,
 	                            __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);

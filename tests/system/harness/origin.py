@@ -100,7 +100,7 @@ class Origin:
     """A threaded server. Scripts by path: bytes, a list of them (one a request, the last one stays),
     or a function(request, connection) that returns bytes or None when it answered by itself."""
 
-    def __init__(self, host="127.0.0.1", tls=None):
+    def __init__(self, host="127.0.0.1", tls=None, port=0):
         self.host = host
         self.tls = tls
         self.scripts = {}
@@ -113,7 +113,7 @@ class Origin:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.listener = socket.socket(family, socket.SOCK_STREAM)
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.listener.bind((host, 0))
+        self.listener.bind((host, port))
         self.listener.listen(512)
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()

@@ -1,7 +1,9 @@
 /* The clock, the access rules, tunnels, and the environment of the tests. */
 #include "rig.h"
 
+#include <poll.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -172,18 +174,73 @@ void rig_open(void)
 	rig.loop = net_loop_new(1);
 	ck_assert_ptr_nonnull(rig.loop);
 	fake_store = (struct fake_store){.spool_max = UINT64_MAX, .accepts_max = UINT64_MAX};
-	rig.env = exchange_env_new(rig.loop, &rig.options, rig_store(), rig_origin(), &rig.stats);
+	rig.env = exchange_env_new(rig.loop, &rig.options, rig_store(), rig_origin(), NULL, &rig.stats);
 	ck_assert_ptr_nonnull(rig.env);
+}
+
+void rig_open_pool(void)
+{
+	rig_open();
+	exchange_env_free(rig.env);
+	rig.board = exchange_board_new();
+	ck_assert_ptr_nonnull(rig.board);
+	rig.env = exchange_env_new(rig.loop, &rig.options, rig_store(), rig_origin(), rig.board, &rig.stats);
+	rig.other = exchange_env_new(rig.loop, &rig.options, rig_store(), rig_origin(), rig.board, &rig.stats);
+	ck_assert(rig.env && rig.other);
+}
+
+void rig_swap(void)
+{
+	struct exchange_env *env = rig.env;
+
+	rig.env = rig.other;
+	rig.other = env;
+}
+
+static void stop_settling(struct net_timer *t)
+{
+	net_loop_stop(rig.loop);
+}
+
+/* Is a message on its way between the processes, or the end of one? */
+static bool something_comes(void)
+{
+	for (int fd = 0; fd < 256; fd++) {
+		struct pollfd p = {.fd = fd, .events = POLLIN};
+		socklen_t len = sizeof(int);
+		int type;
+
+		if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_SEQPACKET &&
+		    poll(&p, 1, 0) == 1)
+			return true;
+	}
+	return false;
+}
+
+void rig_settle(void)
+{
+	struct net_timer t;
+	bool more = true;
+
+	net_timer_init(&t, rig.loop, stop_settling);
+	while (more) {
+		more = something_comes();
+		net_timer_set(&t, 0);
+		INTO(net_loop_run(rig.loop));
+	}
 }
 
 void rig_close(void)
 {
 	exchange_env_free(rig.env);
+	exchange_env_free(rig.other);
 	/* As when the store is closed: what was queued is done, and told. */
 	store_settle();
 	rig_store_free();
 	rig_origin_free();
 	net_loop_free(rig.loop);
+	if (rig.board)
+		exchange_board_free(rig.board);
 	ck_assert_uint_eq(rig.stats.active, 0);
 	ck_assert_uint_eq(rig.stats.fills, 0);
 	ck_assert_uint_eq(rig.stats.tunnels_open, 0);

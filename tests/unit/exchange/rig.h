@@ -18,6 +18,9 @@ struct rig {
 	struct exchange_options options;
 	struct exchange_stats stats;
 	struct exchange_env *env;
+	/* Of another process of the pool, after rig_open_pool. */
+	struct exchange_env *other;
+	struct board *board;
 	struct exchange_listener forward, reverse; /* the latter's origin: http://10.0.0.1:8000/ */
 	/* access_destination: NULL lets all pass. */
 	bool (*may_reach)(const struct addr *client, const struct addr *dest);
@@ -38,6 +41,11 @@ struct origin *rig_origin(void);
 void rig_origin_free(void);
 
 void rig_open(void);
+/* Two processes, which share the store; peers ask in rig.env. */
+void rig_open_pool(void);
+void rig_swap(void);
+/* Lets the messages between them arrive. */
+void rig_settle(void);
 /* Frees all, the environment first if it is left; asserts that nothing is left over. */
 void rig_close(void);
 
@@ -77,6 +85,9 @@ struct fake_store {
 	uint64_t accepts_max; /* longer ones are not even tried */
 	bool files;         /* bodies are files, not inline */
 	bool full;          /* spools have to wait for store_make_room */
+	uint64_t lag;       /* bytes of a spool that are not in its file yet */
+	bool no_sharing;    /* no descriptors for other processes */
+	bool fail;          /* what is queued for commit is not done */
 	bool refuse;        /* commit, update and remove answer LARDER_ENOMEM */
 	unsigned nrows, commits, updates, removes, spools, hits;
 };

@@ -27,7 +27,7 @@ TAILQ_HEAD(spools, store_spool);
 struct store {
 	struct rows rows, jobs;
 	struct spools waiting;
-	uint64_t last_id;
+	uint64_t last_id, commits;
 };
 struct store_file {
 	int fd;
@@ -45,6 +45,7 @@ struct store_spool {
 	unsigned refs;
 	struct buf data;
 	int err;
+	int share_fd;
 };
 
 struct fake_store fake_store;
@@ -252,6 +253,7 @@ struct store_spool *store_spool_new(struct store *s, uint64_t expected)
 	sp = calloc(1, sizeof(*sp));
 	rig_quiet--;
 	sp->refs = 1;
+	sp->share_fd = -1;
 	buf_init(&sp->data, 64 << 20);
 	fake_store.spools++;
 	return sp;
@@ -267,6 +269,8 @@ void store_spool_unref(struct store_spool *sp)
 	if (!sp || --sp->refs)
 		return;
 	store_spool_wait(sp, NULL, NULL);
+	if (sp->share_fd >= 0)
+		close(sp->share_fd);
 	buf_fini(&sp->data);
 	free(sp);
 	fake_store.spools--;
@@ -307,6 +311,8 @@ int store_spool_append(struct store_spool *sp, struct view data)
 	rig_quiet++;
 	if (!sp->err)
 		sp->err = buf_addv(&sp->data, data);
+	if (!sp->err && sp->share_fd >= 0)
+		ck_assert_int_eq(write(sp->share_fd, data.ptr, data.len), (ssize_t)data.len);
 	rig_quiet--;
 	return sp->err;
 }
@@ -320,6 +326,28 @@ void store_spool_read(struct store_spool *sp, uint64_t offset, struct store_piec
 {
 	*piece = (struct store_piece){.fd = -1, .mem = view_from(buf_view(&sp->data), (size_t)offset)};
 	piece->len = piece->mem.len;
+}
+
+int store_spool_share(struct store_spool *sp, int *fd)
+{
+	if (fake_store.no_sharing)
+		return LARDER_EFILES;
+	if (sp->share_fd < 0) {
+		sp->share_fd = memfd_create("spool", MFD_CLOEXEC);
+		ck_assert_int_eq(write(sp->share_fd, sp->data.data, sp->data.len), (ssize_t)sp->data.len);
+	}
+	*fd = sp->share_fd;
+	return 0;
+}
+
+uint64_t store_spool_shared_length(const struct store_spool *sp)
+{
+	return sp->share_fd < 0 ? 0 : sp->data.len < fake_store.lag ? 0 : sp->data.len - fake_store.lag;
+}
+
+uint64_t store_commits(const struct store *s)
+{
+	return s->commits;
 }
 
 /* ---- Writes ---- */
@@ -422,6 +450,11 @@ static int run(struct row *job, bool *kept)
 
 	switch (job->kind) {
 	case JOB_COMMIT:
+		if (job->r.revoked && *job->r.revoked)
+			return LARDER_ECLOSED;
+		if (fake_store.fail)
+			return LARDER_EIO;
+		store.commits++;
 		drop(buf_view(&job->key), &selecting);
 		TAILQ_INSERT_TAIL(&store.rows, job, link);
 		fake_store.nrows++;

@@ -146,18 +146,26 @@ START_TEST(all_leave)
 	static const struct {
 		const char *head;
 		unsigned have;
+		enum { AUTO, ALWAYS, NEVER } finish;
 		bool goes_on;
 	} rows[] = {
-		{OK_HEAD FRESH "Content-Length: 100000\r\n", 10000, false},
-		{OK_HEAD FRESH "Content-Length: 100000\r\n", 60000, true},
-		{OK_HEAD FRESH "Content-Length: 1000\r\n", 1, true},
-		{OK_HEAD FRESH, 60000, false},
-		{OK_HEAD "Content-Length: 100000\r\n", 60000, false},
-		{OK_HEAD "Content-Length: 60000\r\n", 60000, true},
-		{NULL, 0, false},
+		{OK_HEAD FRESH "Content-Length: 100000\r\n", 10000, AUTO, false},
+		{OK_HEAD FRESH "Content-Length: 100000\r\n", 60000, AUTO, true},
+		{OK_HEAD FRESH "Content-Length: 1000\r\n", 1, AUTO, true},
+		{OK_HEAD FRESH, 60000, AUTO, false},
+		{OK_HEAD "Content-Length: 100000\r\n", 60000, AUTO, false},
+		{OK_HEAD "Content-Length: 60000\r\n", 60000, AUTO, true},
+		{NULL, 0, AUTO, false},
+		{OK_HEAD FRESH "Content-Length: 100000\r\n", 10000, ALWAYS, true},
+		{OK_HEAD FRESH, 1, ALWAYS, true},
+		{OK_HEAD "Content-Length: 100000\r\n", 60000, ALWAYS, false},
+		{NULL, 0, ALWAYS, false},
+		{OK_HEAD FRESH "Content-Length: 1000\r\n", 999, NEVER, false},
+		{OK_HEAD FRESH "Content-Length: 1000\r\n", 1000, NEVER, true},
 	};
 	struct peer a = {0};
 
+	rig.options.finish = rows[_i].finish;
 	peer_get(&a, "");
 	if (rows[_i].head)
 		ck_assert_int_eq(far_head(0, rows[_i].head), 0);
@@ -388,7 +396,7 @@ END_TEST
 UNIT_MAIN("exchange/fill", tcase_add_checked_fixture(tc, rig_open, rig_close);
           tcase_add_loop_test(tc, miss_then_hit, 0, 2); tcase_add_test(tc, many_share_one_fetch);
           tcase_add_loop_test(tc, joins, 0, 21); tcase_add_loop_test(tc, first_leaves, 0, 4);
-          tcase_add_loop_test(tc, all_leave, 0, 7); tcase_add_loop_test(tc, leaves_inside_calls, 0, 20);
+          tcase_add_loop_test(tc, all_leave, 0, 13); tcase_add_loop_test(tc, leaves_inside_calls, 0, 20);
           tcase_add_loop_test(tc, breaks_off, 0, 2); tcase_add_test(tc, fails_for_all);
           tcase_add_loop_test(tc, remembers_unshareable, 0, 2);
           tcase_add_test(tc, destinations_are_judged);

@@ -350,7 +350,7 @@ START_TEST(finds_itself)
 
 	exchange_env_free(rig.env);
 	rig.options.pseudonym = (char *)rows[_i].name;
-	rig.env = exchange_env_new(rig.loop, &rig.options, rig_store(), rig_origin(), &rig.stats);
+	rig.env = exchange_env_new(rig.loop, &rig.options, rig_store(), rig_origin(), NULL, &rig.stats);
 	buf_init(&b, 4096);
 	buf_printf(&b, "%s\r\n", rows[_i].line);
 	peer_get(&p, buf_cstr(&b));

@@ -1,0 +1,62 @@
+/* Origins that can't be reached: whoever asks for them is answered at once, and one request now and
+ * then tries again. */
+#include "exchange-private.h"
+
+/* Scheme, host and port of whom the request goes to. */
+static struct hash128 whom(const struct exchange *x)
+{
+	const struct http_target *t =
+		x->listener->kind == EXCHANGE_REVERSE ? &x->listener->origin : x->req.target;
+	struct hash128 h = hash_128(t->host, (uint64_t)t->scheme << 16 | t->port);
+
+	return h;
+}
+
+bool down_is_over(struct exchange *x, int *err)
+{
+	struct exchange_env *env = x->env;
+	uint64_t now = net_loop_now_ms(env->loop);
+
+	return !env->options->origin_retry ||
+	       board_turn(env->board, BOARD_DOWN, whom(x), now, now + env->options->origin_retry, err);
+}
+
+bool down_known(struct exchange *x)
+{
+	return x->env->options->origin_retry &&
+	       board_noted(x->env->board, BOARD_DOWN, whom(x), net_loop_now_ms(x->env->loop), NULL);
+}
+
+struct hash128 down_whom(const struct exchange *x)
+{
+	return whom(x);
+}
+
+void down_note(struct fill *f, const struct origin_result *result)
+{
+	struct exchange_env *env = f->env;
+	bool connecting = result->err == LARDER_ECONNECT || result->err == LARDER_ERESOLVE ||
+	                  (result->err == LARDER_ETIMEOUT && f->proxy_error &&
+	                   view_eq(view_of(f->proxy_error), V("connection_timeout")));
+
+	if (!env->options->origin_retry || result->head_seen || !connecting)
+		return;
+	board_note(env->board, BOARD_DOWN, f->whom, net_loop_now_ms(env->loop) + env->options->origin_retry,
+	           result->err);
+	stat_add(&env->stats->origins_down, 1);
+}
+
+void down_forget(struct fill *f)
+{
+	board_forget(f->env->board, BOARD_DOWN, f->whom);
+}
+
+bool down_stale_allowed(struct exchange *x, const struct cache_meta *meta, bool answered)
+{
+	const struct exchange_options *o = x->env->options;
+	int64_t ms = answered || o->stale_if_error > o->stale_if_unreachable ? o->stale_if_error :
+	                                                                        o->stale_if_unreachable;
+
+	return cache_stale_on_error(&x->listener->cache, &x->cc, meta, net_loop_wall_s(x->env->loop),
+	                            (uint32_t)(ms / 1000));
+}
