@@ -1,15 +1,12 @@
 #include "pool.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/check.h"
-#include "base/num.h"
+#include "base/process.h"
 
 #define POOL_MAGIC      0x4c504f4cu
 #define POOL_GHOST_WAYS 4
@@ -97,30 +94,6 @@ uint64_t pool_wanted(const struct pool *p)
 	return sum;
 }
 
-/* Field 22 of /proc/PID/stat, after a name that may hold anything but ends with the last ')'. */
-static uint64_t start_time(uint32_t pid)
-{
-	char path[32], text[1024];
-	struct view rest, field = {0};
-	uint64_t n = 0;
-	ssize_t len;
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/%u/stat", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	len = read(fd, text, sizeof(text));
-	close(fd);
-	if (len <= 0)
-		return 0;
-	rest = view_make(text, (size_t)len);
-	rest = view_from(rest, view_rfind(rest, ')'));
-	for (int i = 0; i < 21 && rest.len; i++)
-		field = view_cut(rest, ' ', &rest);
-	return num_parse_u64(field, UINT64_MAX, &n) ? 0 : n;
-}
-
 struct pool_slot *pool_slot_take(struct pool *p)
 {
 	uint32_t pid = (uint32_t)getpid();
@@ -134,7 +107,7 @@ struct pool_slot *pool_slot_take(struct pool *p)
 		                                 __ATOMIC_SEQ_CST))
 			continue;
 		pool_set(&s->looked, pool_get(&s->gone));
-		pool_set(&s->start, start_time(pid));
+		pool_set(&s->start, process_start(pid));
 		while (n < i + 1 &&
 		       !__atomic_compare_exchange_n(&p->nslots, &n, i + 1, false, __ATOMIC_SEQ_CST,
 		                                    __ATOMIC_SEQ_CST))
@@ -168,11 +141,9 @@ unsigned pool_slots_reap(struct pool *p)
 
 		if (!pid || pid == (uint32_t)getpid())
 			continue;
-		if (kill((pid_t)pid, 0) == 0 || errno != ESRCH) {
-			/* A slot just taken has no start time yet. */
-			if (!start || start_time(pid) == start)
-				continue;
-		}
+		/* A slot just taken has no start time yet. */
+		if (process_runs(pid, start))
+			continue;
 		pool_slot_drop(p, s);
 		dead++;
 	}
