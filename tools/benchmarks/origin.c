@@ -1,9 +1,11 @@
 /* The origin behind the caches: any /SIZE/anything is an answer of SIZE bytes that may be kept for
  * a day, and that differs from URL to URL by beginning with the target and a line feed. /-/count
- * says how many requests there were. */
+ * says how many requests there were. Answers to /SIZE/slow/anything wait for a moment. */
 #include <stdio.h>
 #include <string.h>
 #include "serve.h"
+
+#define SLOW_MS 50
 
 static unsigned long long requests;
 
@@ -28,6 +30,8 @@ static void answer(const struct serve_request *r, struct serve_answer *a)
 		return;
 	}
 	requests++;
+	if (memmem(r->target, r->target_len, "/slow/", 6))
+		a->delay_ms = SLOW_MS;
 	int n = snprintf(a->scratch, SERVE_HEAD_MAX / 2,
 	                 "HTTP/1.1 200 OK\r\nDate: %s\r\n"
 	                 "Content-Type: application/octet-stream\r\nContent-Length: %llu\r\n"

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/queue.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -22,6 +23,8 @@ struct conn {
 	bool closing; /* after the answer that is being sent */
 	bool writing; /* waits for EPOLLOUT */
 	size_t in_len;
+	uint64_t due_ms; /* of an answer that waits; 0: none does */
+	TAILQ_ENTRY(conn) link;
 	struct iovec iov[3];
 	int first, count;
 	char in[IN_MAX];
@@ -29,6 +32,7 @@ struct conn {
 };
 
 static int epoll_fd;
+static TAILQ_HEAD(, conn) delayed = TAILQ_HEAD_INITIALIZER(delayed);
 static serve_answer_fn *answer_fn;
 static volatile sig_atomic_t stopping;
 
@@ -78,8 +82,17 @@ static void watch(struct conn *c, bool writing)
 
 static void drop(struct conn *c)
 {
+	if (c->due_ms)
+		TAILQ_REMOVE(&delayed, c, link);
 	close(c->fd);
 	free(c);
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
 /* 1: all sent, 0: the socket is full, -1: the connection is gone. */
@@ -130,6 +143,16 @@ static bool parse(struct conn *c, size_t len, struct serve_request *r)
 	return true;
 }
 
+static int begin(struct conn *c)
+{
+	int rc = send_more(c);
+	if (rc > 0)
+		return c->closing ? -1 : 1;
+	if (!rc)
+		watch(c, true);
+	return rc;
+}
+
 /* Answers one request of the buffer: 1: go on, 0: nothing to do until the socket says so, -1: the
  * end. */
 static int step(struct conn *c)
@@ -149,12 +172,12 @@ static int step(struct conn *c)
 	c->in_len -= len;
 	if (c->in_len)
 		memmove(c->in, c->in + len, c->in_len);
-	int rc = send_more(c);
-	if (rc > 0)
-		return c->closing ? -1 : 1;
-	if (!rc)
-		watch(c, true);
-	return rc;
+	if (a.delay_ms) {
+		c->due_ms = now_ms() + a.delay_ms;
+		TAILQ_INSERT_TAIL(&delayed, c, link);
+		return 0;
+	}
+	return begin(c);
 }
 
 static int readable(struct conn *c)
@@ -164,9 +187,28 @@ static int readable(struct conn *c)
 	if (n <= 0)
 		return n < 0 && errno == EAGAIN ? 0 : -1;
 	c->in_len += (size_t)n;
+	if (c->due_ms)
+		return c->in_len < IN_MAX ? 0 : -1;
 	while ((rc = step(c)) > 0)
 		;
 	return rc;
+}
+
+/* Sends the answers whose time has come; how long to wait for the next one, or -1. */
+static int send_delayed(void)
+{
+	struct conn *c;
+	uint64_t now = now_ms();
+	while ((c = TAILQ_FIRST(&delayed)) && c->due_ms <= now) {
+		TAILQ_REMOVE(&delayed, c, link);
+		c->due_ms = 0;
+		int rc = begin(c);
+		while (rc > 0)
+			rc = step(c);
+		if (rc < 0)
+			drop(c);
+	}
+	return c ? (int)(c->due_ms - now) : -1;
 }
 
 static int writable(struct conn *c)
@@ -233,7 +275,7 @@ int serve_run(uint16_t port, serve_answer_fn *answer)
 	puts("ready");
 	fflush(stdout);
 	while (!stopping) {
-		int n = epoll_wait(epoll_fd, events, EVENTS_MAX, -1);
+		int n = epoll_wait(epoll_fd, events, EVENTS_MAX, send_delayed());
 		for (int i = 0; i < n; i++) {
 			struct conn *c = events[i].data.ptr;
 			if (!c)

@@ -27,7 +27,8 @@ struct serve_request {
 struct serve_answer {
 	struct iovec iov[3];
 	int count;
-	char *scratch; /* SERVE_HEAD_MAX bytes */
+	char *scratch;     /* SERVE_HEAD_MAX bytes */
+	unsigned delay_ms; /* before it is sent; the same for all answers that have one */
 };
 
 /* Says what to answer to a request, by filling iov and count of the answer. */

@@ -188,6 +188,29 @@ class Miss(Work):
         return {self.name: Figure(done / result["seconds"], cpu=result["cpu"] / done * 1e6, detail=result)}
 
 
+class Herd(Work):
+    """Clients that want the same cold URL at the same moment."""
+
+    name, title, bare = "herd", "200 clients at once on one cold URL of 1 MiB, whose origin takes 50 ms", False
+    rows = ("herd", "herd-fetches")
+    size, clients, urls = MEBI, 200, 5
+    settings = Settings(cap=4 << 30, memory=256 * MEBI)
+    turns = 0
+
+    def turn(self, bench, server, number):
+        seconds = cpu = fetches = 0
+        for _ in range(self.urls):
+            Herd.turns += 1
+            result, fetched = bench.load(server, f"/{self.size}/slow/{Herd.turns}", self.size, ["-n", self.clients],
+                                         self.clients)
+            verify(result, "the herd")
+            if result["requests"] != self.clients or not fetched:
+                raise Failure(f"{result['requests']} answers took {fetched} requests")
+            seconds, cpu, fetches = seconds + result["seconds"], cpu + result["cpu"], fetches + fetched
+        return {"herd": Figure(seconds / self.urls * 1e3, "ms", True, cpu / self.urls / self.clients * 1e6),
+                "herd-fetches": Figure(fetches / self.urls, "a URL", True)}
+
+
 class Phases(Work):
     """Small objects, then large ones, then small ones again, each phase more than the cap holds."""
 
@@ -350,4 +373,4 @@ ALL = {work.name: work for work in (
     Random(), Connections("connections", "hits of 1 KiB, a connection each", KIBI, 64),
     NotModified("not-modified", "304 answers", 16 * KIBI, 64), Latency("latency", "p99 of hits of 1 KiB", KIBI, 64),
     Sweep(), Miss("miss-4k", "stored misses of 4 KiB", 4 * KIBI), Miss("miss-64k", "stored misses of 64 KiB", 64 * KIBI),
-    Phases(), Memory(), Restart())}
+    Herd(), Phases(), Memory(), Restart())}
