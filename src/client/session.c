@@ -416,9 +416,12 @@ static bool step(struct session *s)
 
 static bool wants_input(struct session *s)
 {
-	if (s->state == SESSION_HEAD || s->state == SESSION_LINGER)
+	if (s->state == SESSION_LINGER)
 		return true;
-	return s->state == SESSION_RUN && !s->eof && input_room(s) != NULL;
+	/* An end that was seen stays readable: nobody would sleep while answers wait for room. */
+	if (s->eof)
+		return false;
+	return s->state == SESSION_HEAD || (s->state == SESSION_RUN && input_room(s) != NULL);
 }
 
 /* Nothing more can be done now: what are we waiting for? */

@@ -393,6 +393,71 @@ START_TEST(gathered_answers_wait_for_room)
 }
 END_TEST
 
+/* Calls of recv by either side: a loop that spins on a connection's end makes thousands of them. */
+static unsigned recvs;
+
+ssize_t __real_recv(int fd, void *buf, size_t len, int flags);
+ssize_t __wrap_recv(int fd, void *buf, size_t len, int flags);
+ssize_t __wrap_recv(int fd, void *buf, size_t len, int flags)
+{
+	__atomic_add_fetch(&recvs, 1, __ATOMIC_RELAXED);
+	return __real_recv(fd, buf, len, flags);
+}
+
+/* Pipelines until the socket takes no more of what was gathered, with half a head behind. The bytes to come. */
+static size_t fill_gathered(int fd)
+{
+	static const char batch[] = "T /hit/8000 HTTP/1.1\r\nHost: h\r\n\r\n"
+	                            "GET /hit/8000 HTTP/1.1\r\nHost: h\r\n\r\nGE";
+	size_t each = 2 * (8000 + strlen("HTTP/1.1 200 X\r\nContent-Length: 8000\r\n\r\n"));
+	struct fake_counts c;
+
+	peer_send(fd, V("GE"));
+	for (unsigned n = 1; n < 5000; n++) {
+		peer_send(fd, view_make(batch, sizeof(batch) - 1));
+		wait_for((fake_counts(&c), c.ended == 2 * n));
+		for (int i = 0; i < 200 && stat_get(&stats.bytes_out) < n * each; i++)
+			usleep(1000);
+		if (stat_get(&stats.bytes_out) < n * each)
+			return n * each;
+	}
+	ck_abort_msg("the socket takes everything");
+	return 0;
+}
+
+/* Answers wait for a client that reads late. 0: it has ended its side, which must not keep the loop busy; 1: it
+ * has not, and its next head is late: it is told so behind them. */
+START_TEST(gathered_answers_outwait_ends_and_late_heads)
+{
+	unsigned before;
+	struct buf got;
+	size_t want;
+	int fd;
+
+	if (_i)
+		options.idle_timeout = options.head_timeout = 200;
+	server_start();
+	buf_init(&got, 64 << 20);
+	peer_rcvbuf = 4096;
+	fd = peer_connect();
+	want = fill_gathered(fd);
+	if (_i) {
+		wait_for(stat_get(&stats.timeouts_head) == 1);
+	} else {
+		shutdown(fd, SHUT_WR);
+		usleep(50000);
+		before = __atomic_load_n(&recvs, __ATOMIC_RELAXED);
+		usleep(200000);
+		ck_assert_uint_le(__atomic_load_n(&recvs, __ATOMIC_RELAXED) - before, 5);
+	}
+	peer_read_all(fd, &got, NULL);
+	ck_assert_uint_ge(got.len, want);
+	close(fd);
+	buf_fini(&got);
+	server_stop();
+}
+END_TEST
+
 START_TEST(large_chunked_answers_decode)
 {
 	struct http_chunked ch;
@@ -486,6 +551,7 @@ UNIT_MAIN("client/session", tcase_add_checked_fixture(tc, options_default, NULL)
           tcase_add_loop_test(tc, large_answers_wait_for_room, 0, 6);
           tcase_add_loop_test(tc, pipelined_answers_leave_together, 0, 2);
           tcase_add_test(tc, gathered_answers_wait_for_room);
+          tcase_add_loop_test(tc, gathered_answers_outwait_ends_and_late_heads, 0, 2);
           tcase_add_loop_test(tc, large_chunked_answers_decode, 0, 2);
           tcase_add_test(tc, large_requests_wait_for_room);
           tcase_add_loop_test(tc, broken_answers_look_broken, 0, 4);)
