@@ -1,5 +1,6 @@
 /* Mappings of body files, kept with the open files. */
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "write.h"
 
@@ -45,10 +46,18 @@ static bool map(struct store *s, struct store_file *f)
 	return true;
 }
 
+/* Behind the end of a file that was cut off, its last page goes on with zeros: sendfile knows better. */
+static bool whole(const struct store_file *f)
+{
+	struct stat st;
+
+	return fstat(f->fd, &st) == 0 && (uint64_t)st.st_size >= f->length;
+}
+
 struct view store_file_view(struct store *s, struct store_file *f, uint64_t offset, uint64_t len)
 {
 	check_magic(s, STORE_MAGIC);
-	if (offset >= f->length || (!f->map && !map(s, f)))
+	if (offset >= f->length || (!f->map && !map(s, f)) || !whole(f))
 		return view_make(NULL, 0);
 	if (len > f->length - offset)
 		len = f->length - offset;

@@ -167,6 +167,34 @@ START_TEST(views_are_bounded)
 }
 END_TEST
 
+/* A mapping goes on to the end of its page, with zeros that nobody stored: bytes that were cut off are not to be
+ * had from it. 0: cut before the file is mapped, 1: after. */
+START_TEST(views_of_cut_files_are_refused)
+{
+	struct store_hit hit;
+	char path[64];
+	int fd;
+
+	fix_init(&fix, 64u << 20);
+	fix.options.map_bytes = BIG;
+	fix_open_home(&fix);
+	fix_open_store(&fix);
+	put_big(&fix);
+	ck_assert_int_eq(fix_find(&fix, "GET http://big/", NULL, &hit), STORE_FOUND);
+	if (_i)
+		ck_assert_uint_eq(store_file_view(fix.s, hit.file, 0, BIG).len, BIG);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", store_file_fd(hit.file));
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(ftruncate(fd, BIG - 10), 0);
+	close(fd);
+	ck_assert_uint_eq(store_file_view(fix.s, hit.file, 0, BIG).len, 0);
+	ck_assert_uint_eq(store_file_view(fix.s, hit.file, BIG - 100, 100).len, 0);
+	store_hit_done(fix.s, &hit);
+	fix_stop(&fix);
+}
+END_TEST
+
 /* A mapping that nobody reads makes place for another one. */
 START_TEST(mappings_take_turns)
 {
@@ -198,4 +226,5 @@ UNIT_MAIN("store/warm", tcase_add_test(tc, unknown_keys_are_read_beforehand);
           tcase_add_loop_test(tc, reads_outlive_who_asked, 0, 2);
           tcase_add_test(tc, files_are_read_beforehand);
           tcase_add_loop_test(tc, views_are_bounded, 0, 2);
+          tcase_add_loop_test(tc, views_of_cut_files_are_refused, 0, 2);
           tcase_add_test(tc, mappings_take_turns);)
