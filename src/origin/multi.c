@@ -214,18 +214,24 @@ static int wants_timer(CURLM *multi, long ms, void *arg)
 void multi_unpause(struct origin_transfer *t)
 {
 	struct origin *o = t->origin;
+	bool resumed = false;
 	CURLcode code;
 
 	if (t->recv_paused && t->recv_wanted) {
+		resumed = true;
 		t->recv_paused = false;
 		transfer_phase(t, PHASE_BODY, o->options->stall_timeout);
 	}
 	if (t->send_paused && t->send_wanted) {
+		resumed = true;
 		t->send_paused = false;
 		if (t->phase == PHASE_SEND)
 			transfer_phase(t, PHASE_SEND, o->options->stall_timeout);
 	}
 	t->recv_wanted = t->send_wanted = false;
+	/* libcurl calls it an error where it has no connection yet. */
+	if (!resumed)
+		return;
 	o->told = true;
 	o->depth++;
 	code = curl_easy_pause(t->easy, (t->recv_paused ? CURLPAUSE_RECV : 0) |

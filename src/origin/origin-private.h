@@ -66,7 +66,8 @@ TAILQ_HEAD(origin_transfers, origin_transfer);
 /* A plain http origin, as long as there are connections to it or transfers that wait for one. */
 struct origin_host {
 	LIST_ENTRY(origin_host) link;
-	unsigned conns; /* those being made among them */
+	unsigned conns;  /* those being made among them */
+	unsigned called; /* transfers that have waited and whose turn it is */
 	bool held;      /* somebody is choosing: nobody is woken, and it stays */
 	struct origin_idle idle;
 	struct origin_transfers waiting;
@@ -124,6 +125,7 @@ struct wire {
 	struct buf out;           /* request body, framed, on its way */
 	size_t out_at;
 	bool deaf;                /* the origin takes no more of the request */
+	bool cut;                 /* sending has failed */
 	struct buf in;            /* received and not used yet */
 	size_t scanned;           /* of it: holds no end of a head */
 	struct view rest;         /* what follows the head that is being reported */

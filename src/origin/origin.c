@@ -241,7 +241,10 @@ static void on_deadline(struct net_timer *timer)
 		transfer_phase(t, PHASE_BODY, t->origin->options->stall_timeout);
 		return;
 	}
-	failure_timeout(t);
+	/* Or the origin takes no more of it: it has said what it had to say. */
+	t->complete = response_whole(t) && !t->recv_paused;
+	if (!t->complete)
+		failure_timeout(t);
 	transfer_finish(t);
 }
 
@@ -378,7 +381,7 @@ static void launch(struct origin_transfer *t)
 		launch_curl(t);
 		break;
 	case POOL_WAIT:
-		if (!net_timer_active(&t->timer))
+		if (t->phase != PHASE_WAIT || !net_timer_active(&t->timer))
 			transfer_phase(t, PHASE_WAIT, t->origin->options->first_byte_timeout);
 		break;
 	default:
@@ -390,7 +393,7 @@ static void work(struct origin_transfer *t)
 {
 	if (t->cancelled)
 		transfer_recycle(t);
-	else if (t->state == STATE_NEW)
+	else if (t->state == STATE_NEW && !t->lookup)
 		launch(t);
 	else if (t->state == STATE_WIRE)
 		wire_resume(t);

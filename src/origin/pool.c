@@ -44,7 +44,7 @@ static struct origin_host *host_make(struct origin *o, struct view name)
 
 static void host_trim(struct origin_host *h)
 {
-	if (h->conns || h->held || !TAILQ_EMPTY(&h->waiting))
+	if (h->conns || h->called || h->held || !TAILQ_EMPTY(&h->waiting))
 		return;
 	LIST_REMOVE(h, link);
 	free(h);
@@ -66,6 +66,7 @@ static void wake(struct origin *o, struct origin_host *h)
 		return;
 	transfer_unwait(next);
 	next->turn = true;
+	h->called++;
 	transfer_queue(next);
 }
 
@@ -81,9 +82,11 @@ void pool_pass(struct origin_transfer *t)
 {
 	struct origin_host *h = host_find(t->origin, view_of(t->url));
 
+	check(h && h->called > 0);
 	t->turn = false;
-	if (h)
-		wake(t->origin, h);
+	h->called--;
+	wake(t->origin, h);
+	host_trim(h);
 }
 
 /* ---- Connections ---- */
@@ -206,13 +209,17 @@ static int take(struct origin_transfer *t, struct origin_host *h, struct origin_
 	/* One that is not good enough makes room for a new one. */
 	if (is_full(o, h) && (c = TAILQ_LAST(&h->idle, origin_idle)))
 		pool_drop(c);
-	if (is_full(o, h)) {
-		transfer_wait(t, &h->waiting);
+	if (is_full(o, h))
 		return POOL_WAIT;
-	}
 	h->conns++;
 	t->host = h;
 	return POOL_CONNECT;
+}
+
+/* Has another waited longer? */
+static bool is_behind(const struct origin_transfer *t, const struct origin_host *h)
+{
+	return !t->turn && (h->called || !TAILQ_EMPTY(&h->waiting));
 }
 
 int pool_take(struct origin_transfer *t, struct origin_conn **conn)
@@ -228,8 +235,12 @@ int pool_take(struct origin_transfer *t, struct origin_conn **conn)
 	if (!h)
 		return LARDER_ENOMEM;
 	h->held = true;
-	r = take(t, h, conn);
+	r = is_behind(t, h) ? POOL_WAIT : take(t, h, conn);
 	h->held = false;
+	if (r > 0 && t->turn)
+		h->called--;
+	if (r == POOL_WAIT)
+		transfer_wait(t, &h->waiting);
 	if (r > 0)
 		t->turn = false;
 	wake(o, h);

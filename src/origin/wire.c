@@ -121,7 +121,7 @@ static bool flush(struct origin_transfer *t)
 			return false;
 		if (n < 0) {
 			/* There may be an answer all the same: reading tells. */
-			w->deaf = true;
+			w->deaf = w->cut = true;
 			w->keep = false;
 			return true;
 		}
@@ -305,7 +305,8 @@ static bool receive_answer(struct origin_transfer *t)
 		if (n == LARDER_EAGAIN)
 			return true;
 		if (n <= 0) {
-			hung_up(t, n < 0);
+			/* The kernel tells of a reset once: sending may have heard it. */
+			hung_up(t, n < 0 || t->wire.cut);
 			return false;
 		}
 		if (!t->head_done)
@@ -332,7 +333,7 @@ static void conclude(struct origin_transfer *t)
 		return;
 	if (t->again && !t->failure.err && !t->cancelled) {
 		t->repeated = t->fresh = true;
-		t->body_ended = false; /* nothing of it was taken */
+		t->body_ended = t->send_paused = false; /* nothing of it was taken */
 		stat_add(&t->origin->stats->retries, 1);
 		transfer_withdraw(t);
 		transfer_queue(t);
@@ -424,8 +425,11 @@ void wire_connected(struct origin_transfer *t)
 		/* libcurl closes what it only connected when its handle leaves. */
 		c->wanted = true;
 		multi_remove(t);
-		check(!c->wanted);
-		pool_adopt(t, c);
+		if (c->wanted)
+			err = LARDER_ECONNECT;
+		else
+			pool_adopt(t, c);
+		c->wanted = false;
 	}
 	if (err) {
 		failure_set(t, err, "proxy_internal_error", "The connection could not be used.");
@@ -453,7 +457,7 @@ void wire_release(struct origin_transfer *t)
 		close(w->fd);
 	w->fd = -1;
 	w->head_at = w->out_at = w->scanned = 0;
-	w->deaf = w->keep = false;
+	w->deaf = w->cut = w->keep = false;
 	buf_reset(&w->out);
 	buf_reset(&w->in);
 }
