@@ -233,7 +233,7 @@ static int append_memory(struct store_spool *sp, struct view data)
 			return err;
 	}
 	memcpy(sp->mem + at, data.ptr, data.len);
-	return sp->share_fd >= 0 ? write_all(sp->share_fd, data, sp->length) : 0;
+	return sp->share_fd >= 0 && !sp->filed ? write_all(sp->share_fd, data, sp->length) : 0;
 }
 
 static int start_digest(struct store_spool *sp)
@@ -359,12 +359,18 @@ void store_spool_read(struct store_spool *sp, uint64_t offset, struct store_piec
 	}
 }
 
+/* The writer, too, opens and writes the file: until that is done others read what is in memory. */
+static bool is_whole(const struct store_spool *sp)
+{
+	return sp->sha && __atomic_load_n(&sp->whole, __ATOMIC_ACQUIRE);
+}
+
 int store_spool_share(struct store_spool *sp, int *fd)
 {
 	int err;
 
 	check_magic(sp, SPOOL_MAGIC);
-	if (sp->fd >= 0) {
+	if (sp->filed || is_whole(sp)) {
 		*fd = sp->fd;
 		return 0;
 	}
@@ -386,8 +392,10 @@ int store_spool_share(struct store_spool *sp, int *fd)
 uint64_t store_spool_shared_length(const struct store_spool *sp)
 {
 	check_magic(sp, SPOOL_MAGIC);
-	if (sp->fd >= 0)
-		return sp->whole ? sp->length : sp->filed;
+	if (is_whole(sp))
+		return sp->length;
+	if (sp->filed)
+		return sp->filed;
 	return sp->share_fd >= 0 ? sp->length : 0;
 }
 
@@ -420,6 +428,6 @@ int spool_complete(struct store_spool *sp)
 	/* `filed` and the memory stay as they are: the loop's thread reads them. */
 	if (!err)
 		err = to_file(sp, view_make("", 0));
-	sp->whole = !err;
+	__atomic_store_n(&sp->whole, !err, __ATOMIC_RELEASE);
 	return err;
 }
