@@ -169,12 +169,17 @@ void exchange_writable(struct exchange *x)
 
 /* ---- The request's body ---- */
 
+static bool takes_body(const struct exchange *x)
+{
+	return x->fill && x->fill->transfer;
+}
+
 size_t exchange_body(struct exchange *x, struct view data)
 {
 	size_t room, n;
 
 	/* Nobody is there to take it (any more): what comes is dropped. */
-	if (x->finished || !x->fill || !x->fill->transfer) {
+	if (x->finished || (x->started && !takes_body(x))) {
 		x->body_lost = true;
 		return data.len;
 	}
@@ -190,7 +195,8 @@ size_t exchange_body(struct exchange *x, struct view data)
 		x->body_held = true;
 		x->ops->hold_body(x->client, true);
 	}
-	origin_body_ready(x->fill->transfer);
+	if (takes_body(x))
+		origin_body_ready(x->fill->transfer);
 	exchange_leave(x);
 	return n;
 }
@@ -199,7 +205,7 @@ void exchange_body_end(struct exchange *x)
 {
 	exchange_enter(x);
 	x->body_ended = true;
-	if (x->fill && x->fill->transfer)
+	if (takes_body(x))
 		origin_body_ready(x->fill->transfer);
 	exchange_leave(x);
 }
@@ -207,7 +213,7 @@ void exchange_body_end(struct exchange *x)
 void exchange_body_abort(struct exchange *x)
 {
 	exchange_enter(x);
-	if (x->fill && x->fill->transfer) {
+	if (takes_body(x)) {
 		fill_detach(x);
 		/* Of an answer that has begun nothing more will come: nobody else would say so. */
 		if (x->replied && !x->finished)

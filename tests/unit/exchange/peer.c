@@ -140,9 +140,11 @@ void peer_ask(struct peer *p, const struct exchange_listener *l, const char *tex
 	enum http_framing framing;
 	struct http_scan scan = {0};
 	struct http_fault fault = {0};
+	uint64_t *pace = p->pace;
 	int err;
 
-	*p = (struct peer){.room = room, .leave = where};
+	*p = (struct peer){.room = room, .leave = where, .pace = pace};
+	req.pace = pace;
 	buf_init(&p->text, 1 << 20);
 	buf_init(&p->reply, 1 << 20);
 	buf_init(&p->body, 64 << 20);

@@ -122,6 +122,7 @@ struct peer {
 	/* What to do. */
 	size_t room;      /* bytes of body that it still takes */
 	bool prefers_memory;
+	uint64_t *pace;   /* exchange_request.pace */
 	enum leave leave; /* in which call it ends its exchange */
 };
 

@@ -225,8 +225,42 @@ START_TEST(too_large)
 }
 END_TEST
 
+/* Option client_rate: a request that has to wait for its turn keeps its body, as much as there is room for. */
+START_TEST(upload_waits_for_its_turn)
+{
+	uint64_t next = net_loop_now_ms(rig.loop) + 100;
+	struct peer p = {.pace = &next};
+	static char block[100000];
+
+	rig.options.client_rate = 1000000;
+	peer_ask(&p, &rig.forward, POST("Transfer-Encoding: chunked\r\n"));
+	ck_assert_uint_eq(nfars, 0);
+	ck_assert_uint_eq(exchange_body(p.x, view_make(block, _i ? sizeof(block) : 10)), _i ? 65536 : 10);
+	ck_assert_int_eq(p.held, _i > 0);
+	if (_i == 2) {
+		peer_leave(&p);
+		peer_fini(&p);
+		return;
+	}
+	if (!_i)
+		exchange_body_end(p.x);
+	while (!nfars)
+		rig_settle();
+	ck_assert_int_eq(take(0, 65536), _i ? 65536 : 10);
+	ck_assert(!p.held);
+	if (_i)
+		exchange_body_end(p.x);
+	ck_assert_int_eq(take(0, 65536), 0);
+	far_answer(0, OK_HEAD "Content-Length: 2\r\n", "ok");
+	store_settle();
+	peer_got(&p, 200, "ok");
+	peer_fini(&p);
+}
+END_TEST
+
 UNIT_MAIN("exchange/body", tcase_add_checked_fixture(tc, rig_open, rig_close);
           tcase_add_test(tc, upload_waits_for_the_origin);
           tcase_add_loop_test(tc, upload_breaks_off, 0, 4); tcase_add_test(tc, early_answer);
           tcase_add_test(tc, pauses_and_goes_on); tcase_add_loop_test(tc, outgrows_the_store, 0, 2);
-          tcase_add_loop_test(tc, ranges_of_fills, 0, 10); tcase_add_test(tc, too_large);)
+          tcase_add_loop_test(tc, ranges_of_fills, 0, 10); tcase_add_test(tc, too_large);
+          tcase_add_loop_test(tc, upload_waits_for_its_turn, 0, 3);)
