@@ -89,9 +89,10 @@ struct store_record {
 	uint64_t length;       /* of the body */
 	uint64_t id;           /* differs for every insert; given by the store */
 	struct view etag;      /* a view into head, empty if none */
-	/* For store_commit, NULL or outliving it: not stored if this is not 0 by the time that it is
-	 * written (LARDER_ECLOSED). What is set before a store_remove is queued never survives that. */
+	/* For store_commit, NULL or outliving it: not stored if this has changed by the time that it
+	 * is written (LARDER_ECLOSED). What is set before a store_remove is queued never survives that. */
 	const uint32_t *revoked;
+	uint32_t revoked_was;
 };
 
 struct store_file; /* an open body file, counted */

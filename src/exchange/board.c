@@ -16,6 +16,7 @@
 #define BOARD_MAGIC  0x42524431u
 #define NOTES        4096 /* of each kind */
 #define NOTE_KINDS   2
+#define TIMES        16384 /* counters of invalidations, by key */
 
 /* The lock covers who owns it and what it is; `received`, `waiting` and `invalid` are atomic. */
 struct slot {
@@ -56,6 +57,7 @@ struct board {
 	struct member members[BOARD_MEMBERS];
 	uint32_t offline;
 	struct note notes[NOTE_KINDS][NOTES];
+	uint32_t times[TIMES];
 	struct shard shards[BOARD_SHARDS];
 };
 
@@ -167,6 +169,9 @@ void board_exit(struct board *b, struct board_member me)
 
 	check_magic(b, BOARD_MAGIC);
 	take_off(b, me);
+	/* The place may be another's by now. */
+	if (__atomic_load_n(&m->turn, __ATOMIC_SEQ_CST) != turn)
+		return;
 	__atomic_store_n(&m->pid, 0, __ATOMIC_SEQ_CST);
 	__atomic_compare_exchange_n(&m->turn, &turn, turn + 1, false, __ATOMIC_SEQ_CST,
 	                            __ATOMIC_SEQ_CST);
@@ -241,6 +246,7 @@ static struct board_vary vary_of(const struct slot *s)
 		.known = s->described && !s->long_vary,
 		.names = view_make(s->vary, s->nvary),
 		.selecting = s->selecting,
+		.id = s->id,
 	};
 }
 
@@ -367,6 +373,7 @@ void board_invalidate(struct board *b, struct hash128 key)
 {
 	struct shard *sh = lock(b, shard_of(key));
 
+	__atomic_add_fetch(&b->times[key.lo % TIMES], 1, __ATOMIC_SEQ_CST);
 	for (uint32_t k = 0; k < sh->used; k++) {
 		struct slot *s = &sh->slots[k];
 
@@ -382,6 +389,12 @@ const uint32_t *board_invalid(const struct board *b, const struct board_flight *
 {
 	check(f->id);
 	return &slot_at((struct board *)(uintptr_t)b, f->slot)->invalid;
+}
+
+const uint32_t *board_times_invalid(const struct board *b, struct hash128 key)
+{
+	check_magic(b, BOARD_MAGIC);
+	return &b->times[key.lo % TIMES];
 }
 
 bool board_grow(struct board *b, const struct board_flight *f, uint64_t received)

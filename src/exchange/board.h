@@ -68,6 +68,7 @@ struct board_vary {
 	bool known;         /* and the list is not too long to be kept here */
 	struct view names;  /* "" if the response has no Vary */
 	uint64_t selecting; /* a hash of the selecting text under those names */
+	uint64_t id;        /* the flight's */
 };
 
 /* Could one with that Vary be for the caller? Called under the lock. */
@@ -86,6 +87,9 @@ void board_shut(struct board *b, const struct board_flight *f);
 void board_drop(struct board *b, struct board_flight *f);
 /* Outdated by an unsafe request: marks all flights of the key, whoever owns them. */
 void board_invalidate(struct board *b, struct hash128 key);
+/* Changes whenever the key, or another one that shares the place, is invalidated: for fetches that are
+ * not on the board. Any thread; valid as long as the board. */
+const uint32_t *board_times_invalid(const struct board *b, struct hash128 key);
 /* Set once the flight was marked; valid until the owner drops it. Any thread. */
 const uint32_t *board_invalid(const struct board *b, const struct board_flight *f);
 

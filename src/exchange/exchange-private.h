@@ -285,6 +285,7 @@ struct fill {
 	unsigned nfollowers;
 	int shared_fd;               /* the spool's, that followers read from */
 	uint32_t shared_turn;        /* how many there were */
+	uint32_t mark;               /* share_revoked's value when it began */
 	struct follow *follow;       /* what is read is another process's */
 
 	/* A stored response that is being validated or replaced. */

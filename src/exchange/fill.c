@@ -233,6 +233,7 @@ static struct fill *fill_new(struct exchange *x, bool want_store)
 	stat_add(&env->stats->fills, 1);
 	buf_addv(&f->key_text, buf_view(&x->key_text));
 	f->key = (struct store_key){buf_view(&f->key_text), x->key.hash};
+	share_mark(f);
 	if (f->key_text.err || fill_copy_head(&f->arena, x->req.head, &f->req)) {
 		fill_unref(f);
 		return NULL;
@@ -355,8 +356,7 @@ static int claim(struct fill *f, struct exchange *x)
 		ret = share_claim(f, x);
 		if (ret != SHARE_THEIRS || follow_begin(f) == 0)
 			return ret;
-		share_fini(f);
-		f->flight.id = 0;
+		share_unclaim(f);
 	}
 	return SHARE_NOT;
 }
@@ -428,8 +428,9 @@ void fill_background(struct exchange *x, const struct store_hit *validate)
 		return;
 	f->background = true;
 	/* What another process does already need not be followed. */
-	if (share_claim(f, x) != SHARE_THEIRS && note_stored(f, x, validate, &plan) == 0 &&
-	    start(f, x, &plan) == 0)
+	if (share_claim(f, x) == SHARE_THEIRS)
+		share_unclaim(f);
+	else if (note_stored(f, x, validate, &plan) == 0 && start(f, x, &plan) == 0)
 		enter_table(f, true);
 	fill_unref(f);
 }

@@ -147,7 +147,7 @@ int fill_on_head(void *arg, const struct http_head *head, uint64_t length, const
 	check_magic(f, FILL_MAGIC);
 	/* Nothing may be judged by a part of its fields. */
 	if (head->nfields >= HALF)
-		return LARDER_ELIMIT;
+		return LARDER_EPROTO;
 	down_forget(f);
 	f->info = *info;
 	f->status = head->status;
@@ -329,6 +329,7 @@ unsigned fill_error_status(int err)
 		return 504;
 	case LARDER_ENOMEM:
 	case LARDER_EFILES:
+	case LARDER_ELIMIT:
 		return 503;
 	default:
 		return 502;

@@ -51,8 +51,12 @@ void fill_commit(struct fill *f)
 	uint64_t length;
 
 	f->invalidated |= share_invalid(f);
-	if (!f->want_store || f->storable != CACHE_STORE_OK || f->invalidated || f->spool_ended)
+	if (!f->want_store || f->storable != CACHE_STORE_OK || f->spool_ended)
 		return;
+	if (f->invalidated) {
+		f->storable = CACHE_STORE_FAILED; /* nobody waits for it to be written */
+		return;
+	}
 	length = store_spool_length(f->spool);
 	if (f->length == HTTP_LENGTH_UNKNOWN) {
 		f->length = length;
@@ -60,7 +64,8 @@ void fill_commit(struct fill *f)
 			buf_printf(&f->head, "Content-Length: %llu\r\n", (unsigned long long)length);
 	}
 	describe(f, &r);
-	r.revoked = f->flight.id ? board_invalid(f->env->board, &f->flight) : NULL;
+	r.revoked = share_revoked(f);
+	r.revoked_was = f->mark;
 	r.length = length;
 	if (length != f->length || f->head.err ||
 	    store_commit(f->env->store, &f->key, &r, f->spool, on_committed, f)) {

@@ -24,8 +24,16 @@ struct fill *share_find(struct exchange_env *env, uint64_t id)
 static bool wants_newer(const struct exchange *x)
 {
 	return x->listener->cache.request_directives &&
-	       ((x->cc.set & CACHE_CC_NO_CACHE) || x->cc.max_age != CACHE_DELTA_NONE ||
-	        x->cc.min_fresh != CACHE_DELTA_NONE);
+	       ((x->cc.set & (CACHE_CC_NO_CACHE | CACHE_CC_NO_CACHE_FIELDS | CACHE_CC_PRAGMA_NO_CACHE)) ||
+	        x->cc.max_age != CACHE_DELTA_NONE || x->cc.min_fresh != CACHE_DELTA_NONE);
+}
+
+/* Messages name the flight, not who of us follows it: one fill does. */
+static bool follows(struct exchange_env *env, uint64_t id)
+{
+	struct fill *f = share_find(env, id);
+
+	return f && f->follow && f->follow->link;
 }
 
 /* Could the flight's answer be for x? Called under the board's lock. */
@@ -33,6 +41,8 @@ static bool fits(void *arg, const struct board_vary *v)
 {
 	struct exchange *x = arg;
 
+	if (follows(x->env, v->id))
+		return false; /* and that was not for x */
 	if (!v->answered)
 		return true;
 	if (wants_newer(x))
@@ -55,13 +65,41 @@ int share_claim(struct fill *f, struct exchange *x)
 	if (ret == BOARD_FULL)
 		return SHARE_NOT;
 	f->share_id = f->flight.id;
+	f->mark = 0; /* of a new flight */
 	LIST_INSERT_HEAD(by_id(env, f->share_id), f, shared_link);
 	return ret == BOARD_OURS ? SHARE_OURS : SHARE_THEIRS;
 }
 
+void share_unclaim(struct fill *f)
+{
+	share_fini(f);
+	f->flight.id = 0;
+	share_mark(f);
+}
+
+void share_mark(struct fill *f)
+{
+	const uint32_t *times = share_revoked(f);
+
+	f->mark = times ? __atomic_load_n(times, __ATOMIC_SEQ_CST) : 0;
+}
+
+const uint32_t *share_revoked(const struct fill *f)
+{
+	struct exchange_env *env = f->env;
+
+	/* A board of our own ends before the store does, and fill_invalidate knows all there is. */
+	if (!env || env->own_board)
+		return NULL;
+	return f->flight.id ? board_invalid(env->board, &f->flight) :
+	                      board_times_invalid(env->board, f->key.hash);
+}
+
 bool share_invalid(const struct fill *f)
 {
-	return f->flight.id && f->env && __atomic_load_n(board_invalid(f->env->board, &f->flight), __ATOMIC_SEQ_CST);
+	const uint32_t *now = share_revoked(f);
+
+	return now && __atomic_load_n(now, __ATOMIC_SEQ_CST) != f->mark;
 }
 
 /* ---- Telling ---- */
@@ -105,10 +143,15 @@ static int pass_file(struct fill *f, struct follower *w)
 }
 
 /* How much there is, and in which file: one that has not got that yet may not look for it in another. */
-static bool grow(struct fill *f)
+static void grow(struct fill *f)
 {
-	return board_grow(f->env->board, &f->flight,
-	                  share_pack(f->shared_turn, store_spool_shared_length(f->spool)));
+	uint64_t now = share_pack(f->shared_turn, store_spool_shared_length(f->spool));
+	struct follower *w;
+
+	if (!board_grow(f->env->board, &f->flight, now))
+		return;
+	LIST_FOREACH(w, &f->followers, entry)
+		tell(f, w, SHARE_GROWN, 0, view_make(NULL, 0));
 }
 
 static void pass_head(struct fill *f, struct follower *w)
@@ -232,16 +275,11 @@ static void pass_files(struct fill *f)
 
 void share_grown(struct fill *f)
 {
-	struct follower *w;
-
 	if (!f->nfollowers || !f->spool)
 		return;
 	fill_ref(f);
 	pass_files(f);
-	if (grow(f)) {
-		LIST_FOREACH(w, &f->followers, entry)
-			tell(f, w, SHARE_GROWN, 0, view_make(NULL, 0));
-	}
+	grow(f);
 	fill_unref(f);
 }
 

@@ -82,7 +82,13 @@ void share_drop(struct fill *f);
 void share_fini(struct fill *f);
 /* The process ends, and the store has still to call back: it stays on the board, shut. */
 void share_orphan(struct fill *f);
-/* Did an unsafe request of another process outdate it? */
+/* The fill fetches by itself, or not at all: the flight that it found is left to its owner. */
+void share_unclaim(struct fill *f);
+/* Notes which invalidations came before a fetch that is not on the board. */
+void share_mark(struct fill *f);
+/* Differs from f->mark once an unsafe request of another process has outdated it. NULL: there is none. */
+const uint32_t *share_revoked(const struct fill *f);
+/* Did one? */
 bool share_invalid(const struct fill *f);
 /* Messages from followers. */
 void share_joined(struct exchange_env *env, struct link *l, const struct link_message *m, struct view key);

@@ -264,7 +264,8 @@ int apply_op(struct write *w, struct op *op, bool *fatal)
 	case OP_INSERT:
 		/* Whoever revoked it removes what stands there in a transaction after this one, or has
 		 * done so before it. */
-		if (op->revoked && __atomic_load_n(op->revoked, __ATOMIC_SEQ_CST))
+		if (op->revoked &&
+		    __atomic_load_n(op->revoked, __ATOMIC_SEQ_CST) != op->revoked_was)
 			return LARDER_ECLOSED;
 		return apply_insert(w, op, fatal);
 	case OP_UPDATE:

@@ -83,6 +83,7 @@ int store_commit(struct store *s, const struct store_key *key, const struct stor
 		return LARDER_ENOMEM;
 	op->spool = sp;
 	op->revoked = record->revoked;
+	op->revoked_was = record->revoked_was;
 	store_spool_ref(sp);
 	if (sp->sha) {
 		op->rec.h.blob = 1;

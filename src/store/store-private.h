@@ -193,6 +193,7 @@ struct op {
 	uint64_t id;
 	size_t bytes; /* of the queue */
 	const uint32_t *revoked;
+	uint32_t revoked_was;
 	struct store_spool *spool;
 	store_done_fn *done;
 	void *arg;

@@ -450,7 +450,7 @@ static int run(struct row *job, bool *kept)
 
 	switch (job->kind) {
 	case JOB_COMMIT:
-		if (job->r.revoked && *job->r.revoked)
+		if (job->r.revoked && *job->r.revoked != job->r.revoked_was)
 			return LARDER_ECLOSED;
 		if (fake_store.fail)
 			return LARDER_EIO;

@@ -74,6 +74,7 @@ START_TEST(what_may_be_joined)
 	struct board *b = board_new();
 	struct board_member one = enter(b), two = enter(b);
 	struct board_flight f, g, h;
+	uint32_t times;
 	uint64_t english = 17, french = 18;
 	char names[200];
 
@@ -103,6 +104,11 @@ START_TEST(what_may_be_joined)
 	ck_assert_uint_eq(*board_invalid(b, &h), 1);
 	ck_assert_int_eq(board_claim(b, two, KEY(1), plain, NULL, &g), BOARD_OURS);
 	ck_assert_uint_eq(*board_invalid(b, &g), 0);
+	/* Whoever is not on the board sees it, too. */
+	times = *board_times_invalid(b, KEY(1));
+	board_invalidate(b, KEY(1));
+	ck_assert_uint_ne(*board_times_invalid(b, KEY(1)), times);
+	ck_assert_uint_eq(*board_times_invalid(b, KEY(2)), 0);
 	board_free(b);
 }
 END_TEST
@@ -133,12 +139,13 @@ END_TEST
 START_TEST(dead_owner)
 {
 	struct board *b = board_new();
-	struct board_member me = enter(b);
+	struct board_member me = enter(b), before = enter(b);
 	struct board_flight f;
 	int ready[2];
 	pid_t pid;
 	char c;
 
+	board_exit(b, before);
 	ck_assert_int_eq(pipe(ready), 0);
 	pid = fork();
 	ck_assert_int_ge(pid, 0);
@@ -156,6 +163,10 @@ START_TEST(dead_owner)
 	ck_assert_int_eq(board_claim(b, me, KEY(5), any, NULL, &f), BOARD_THEIRS);
 	ck_assert(board_alive(b, f.owner));
 	ck_assert_uint_eq(board_reap(b), 0);
+	/* Somebody else was slow to see that who had its place before is gone: that is nothing to it. */
+	ck_assert_uint_eq(f.owner.index, before.index);
+	board_exit(b, before);
+	ck_assert(board_alive(b, f.owner));
 	kill(pid, SIGKILL);
 	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
 	ck_assert(!board_alive(b, f.owner));

@@ -423,10 +423,169 @@ START_TEST(slow)
 }
 END_TEST
 
+/* A second fill of one process never asks for a flight that it follows already: what is told to the one
+ * would not reach the other. By request directives, and since the answer has become stale meanwhile. */
+START_TEST(follows_once)
+{
+	struct peer a, b, c = {.room = SIZE_MAX};
+
+	setup(&a, &b);
+	peer_get(&a, "");
+	other_get(&b, "");
+	rig_settle();
+	far_head(0, FRESH "Content-Length: 10\r\n");
+	far_data(0, "01234");
+	rig_settle();
+	if (_i)
+		rig.now += 100;
+	other_get(&c, _i ? "" : "Pragma: no-cache\r\n");
+	rig_settle();
+	ck_assert_uint_eq(nfars, 2);
+	far_answer(1, FRESH "Content-Length: 1\r\n", "c");
+	far_data(0, "56789");
+	far_done(0, 0);
+	rig_settle();
+	peer_got(&a, 200, "0123456789");
+	peer_got(&b, 200, "0123456789");
+	peer_got(&c, 200, "c");
+	peer_fini(&c);
+	teardown(&a, &b);
+}
+END_TEST
+
+/* RFC 5861 §3: the background's refresh of one process stays on the board when another has wanted one, too. */
+START_TEST(background)
+{
+	struct peer a, b, c = {.room = SIZE_MAX};
+
+	setup(&a, &b);
+	peer_get(&c, "");
+	far_answer(0, OK_HEAD "Cache-Control: max-age=1, stale-while-revalidate=60\r\nContent-Length: 1\r\n", "x");
+	store_settle();
+	peer_fini(&c);
+	rig.now += 10;
+	peer_get(&a, "");
+	peer_got(&a, 200, "x");
+	other_get(&b, "");
+	peer_got(&b, 200, "x");
+	ck_assert_uint_eq(nfars, 2);
+	c = (struct peer){.room = SIZE_MAX};
+	other_get(&c, "");
+	peer_got(&c, 200, "x");
+	rig_settle();
+	ck_assert_uint_eq(nfars, 2);
+	far_answer(1, FRESH "Content-Length: 1\r\n", "y");
+	store_settle();
+	ck_assert_uint_eq(nfars, 2);
+	peer_fini(&c);
+	teardown(&a, &b);
+}
+END_TEST
+
+/* Who joins takes nobody's wish to be woken away. */
+START_TEST(woken)
+{
+	struct exchange_env *third, *second;
+	struct peer a, b, c = {.room = 2};
+
+	setup(&a, &b);
+	third = exchange_env_new(rig.loop, &rig.options, rig_store(), rig_origin(), rig.board, &rig.stats);
+	ck_assert_ptr_nonnull(third);
+	second = rig.other;
+	peer_get(&a, "");
+	other_get(&b, "");
+	rig_settle();
+	far_head(0, FRESH);
+	far_data(0, "01234");
+	rig_settle();
+	ck_view_eq(buf_view(&b.body), "01234");
+	rig.other = third;
+	other_get(&c, "");
+	rig_settle();
+	rig.other = second;
+	ck_view_eq(buf_view(&c.body), "01");
+	far_data(0, "56789");
+	rig_settle();
+	ck_view_eq(buf_view(&b.body), "0123456789");
+	far_done(0, 0);
+	rig_settle();
+	peer_got(&b, 200, "0123456789");
+	peer_more(&c, 100);
+	peer_got(&c, 200, "0123456789");
+	peer_fini(&c);
+	rig_settle();
+	exchange_env_free(third);
+	teardown(&a, &b);
+}
+END_TEST
+
+/* RFC 9111 §4.4: nor is what is fetched for one client alone, which is on nobody's board. */
+START_TEST(invalidated_alone)
+{
+	struct peer a, b, c = {.room = SIZE_MAX};
+
+	setup(&a, &b);
+	peer_get(&c, "");
+	far_answer(0, OK_HEAD "Cache-Control: private\r\nContent-Length: 1\r\n", "p");
+	peer_fini(&c);
+	peer_get(&a, "");
+	far_head(1, FRESH "Content-Length: 2\r\n");
+	if (_i) {
+		far_data(1, "ab");
+		far_done(1, 0); /* queued to be stored */
+	}
+	rig_swap();
+	peer_ask(&b, &rig.forward, "POST http://a.example/x HTTP/1.1\r\nHost: a.example\r\nContent-Length: 0\r\n");
+	rig_swap();
+	far_answer(2, OK_HEAD "Content-Length: 0\r\n", "");
+	/* The removal is done before the other's commit. */
+	if (!_i) {
+		store_settle();
+		far_data(1, "ab");
+		far_done(1, 0);
+	}
+	store_settle();
+	rig_settle();
+	peer_got(&a, 200, "ab");
+	ck_assert_uint_eq(fake_store.nrows, 0);
+	teardown(&a, &b);
+}
+END_TEST
+
+/* What waits for room in the store, and is not stored after all, is not waited for. */
+START_TEST(lagging_invalidated)
+{
+	struct peer a, b, c = {.room = SIZE_MAX};
+
+	setup(&a, &b);
+	peer_get(&a, "");
+	other_get(&b, "");
+	rig_settle();
+	far_head(0, FRESH);
+	fake_store.lag = 3;
+	far_data(0, "0123456789");
+	rig_settle();
+	rig_swap();
+	peer_ask(&c, &rig.forward, "POST http://a.example/x HTTP/1.1\r\nHost: a.example\r\nContent-Length: 0\r\n");
+	rig_swap();
+	far_answer(1, OK_HEAD "Content-Length: 0\r\n", "");
+	far_done(0, 0);
+	store_settle();
+	rig_settle();
+	peer_got(&a, 200, "0123456789");
+	ck_assert(b.aborted);
+	peer_fini(&c);
+	teardown(&a, &b);
+}
+END_TEST
+
 UNIT_MAIN("exchange/flight", tcase_add_test(tc, one_fetch); tcase_add_loop_test(tc, late, 0, 4);
           tcase_add_test(tc, not_for_others); tcase_add_loop_test(tc, vary, 0, 10);
           tcase_add_test(tc, revalidated); tcase_add_test(tc, origin_fails); tcase_add_test(tc, broken);
           tcase_add_loop_test(tc, owner_gone, 0, 2); tcase_add_test(tc, clients_leave);
           tcase_add_loop_test(tc, invalidated, 0, 2); tcase_add_test(tc, request_directives);
           tcase_add_test(tc, no_descriptors); tcase_add_loop_test(tc, lagging, 0, 2);
-          tcase_add_test(tc, too_large); tcase_add_test(tc, slow);)
+          tcase_add_test(tc, too_large); tcase_add_test(tc, slow);
+          tcase_add_loop_test(tc, follows_once, 0, 2); tcase_add_test(tc, background);
+          tcase_add_test(tc, woken); tcase_add_loop_test(tc, invalidated_alone, 0, 2);
+          tcase_add_test(tc, lagging_invalidated);)
