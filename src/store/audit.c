@@ -89,8 +89,11 @@ static void file_done(struct audit *a, const char *wrong)
 		struct fault *f = fault(a, FAULT_FILE, view_make(a->file.digest, RECORD_DIGEST));
 
 		f->what = wrong;
-		f->sure = a->file.sha != NULL;
-		if (k)
+		if (a->file.sha)
+			f->file = a->file.mark;
+		/* Beside others the repair takes the file away first: who is found without one is
+		 * damaged, not who has a new one by then. */
+		if (k && (!a->fix || a->exclusive))
 			k->bad = true;
 	}
 	if (a->file.fd >= 0)
@@ -107,7 +110,6 @@ static void file_begin(struct audit *a, const uint8_t *digest, uint64_t length)
 
 	blob_path(digest, path);
 	memcpy(a->file.digest, digest, RECORD_DIGEST);
-	a->file.left = length;
 	a->file.fd = openat(a->s->blobs_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (a->file.fd < 0) {
 		/* For want of descriptors nothing is said about the file. */
@@ -120,6 +122,8 @@ static void file_begin(struct audit *a, const uint8_t *digest, uint64_t length)
 		file_done(a, NULL);
 	else
 		a->file.sha = EVP_MD_CTX_new();
+	if (a->file.sha)
+		a->file.mark = (struct file_mark){st.st_ino, st.st_mtim};
 	if (a->file.sha && !EVP_DigestInit_ex(a->file.sha, EVP_sha256(), NULL))
 		file_done(a, NULL);
 }
@@ -486,7 +490,8 @@ int audit_step(struct audit *a, uint64_t bytes, uint64_t ms)
 		} else if (a->stage < AUDIT_DONE) {
 			err = walk(a, until);
 		}
-		if (!err && (a->nfaults == AUDIT_BATCH || a->stage >= AUDIT_DONE))
+		if (!err && (a->nfaults == AUDIT_BATCH || a->stage >= AUDIT_DONE ||
+		             (a->nfaults && a->stage == AUDIT_FILES && !a->exclusive)))
 			err = audit_settle(a);
 	} while (!err && a->stage < AUDIT_DONE && a->bytes < until && clock_mono_ms() < limit);
 	if (!err)

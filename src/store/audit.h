@@ -9,6 +9,8 @@
 #ifndef LARDER_STORE_AUDIT_H
 #define LARDER_STORE_AUDIT_H
 
+#include <time.h>
+
 #include "write.h"
 
 #define AUDIT_BATCH 128
@@ -45,10 +47,16 @@ enum fault_kind {
 	FAULT_TOTALS,
 };
 
+/* A body file, and no other that came to its name since. */
+struct file_mark {
+	uint64_t ino; /* 0: not known */
+	struct timespec mtime;
+};
+
 struct fault {
 	enum fault_kind kind;
 	uint16_t len;
-	bool sure;        /* what was read of a file is not read again */
+	struct file_mark file; /* what was read of it is not read again */
 	const char *what; /* of a file: is wrong with it */
 	uint64_t n;
 	char key[DB_KEY_MAX];
@@ -92,7 +100,7 @@ struct audit {
 		int fd;
 		struct evp_md_ctx_st *sha;
 		uint8_t digest[RECORD_DIGEST];
-		uint64_t left;
+		struct file_mark mark;
 	} file;
 };
 
@@ -118,6 +126,8 @@ enum check_place { CHECK_SMALL, CHECK_MAIN, CHECK_ELSEWHERE };
 /* The queue that has a row under the entry's birth, or neither. */
 enum check_place check_place(const struct look *l, const struct record *r, struct hash128 hash);
 bool check_file_there(struct store *s, const uint8_t *digest, uint64_t length);
+/* Does the digest's file still have the mark? */
+bool check_file_same(struct store *s, const uint8_t *digest, const struct file_mark *mark);
 /* 1: read, 0: none, or LARDER_ECORRUPT, … */
 int look_blob(const struct look *l, const uint8_t *digest, struct record_blob *b);
 int look_entry(const struct look *l, struct hash128 hash, struct record *r);

@@ -62,6 +62,17 @@ bool check_file_there(struct store *s, const uint8_t *digest, uint64_t length)
 	       (uint64_t)st.st_size == length;
 }
 
+bool check_file_same(struct store *s, const uint8_t *digest, const struct file_mark *mark)
+{
+	char path[BLOB_PATH_MAX];
+	struct stat st;
+
+	blob_path(digest, path);
+	return mark->ino && fstatat(s->blobs_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       st.st_ino == mark->ino && st.st_mtim.tv_sec == mark->mtime.tv_sec &&
+	       st.st_mtim.tv_nsec == mark->mtime.tv_nsec;
+}
+
 /* ---- Entries ---- */
 
 static const char *check_blob(const struct look *l, const struct record *r)

@@ -96,7 +96,8 @@ static bool still_file(const struct look *l, const struct fault *f, struct text 
 	struct record_blob b;
 
 	return look_blob(l, digest_of(f), &b) == 1 && b.refs &&
-	       (f->sure || !check_file_there(l->s, digest_of(f), b.length)) &&
+	       (check_file_same(l->s, digest_of(f), &f->file) ||
+	        !check_file_there(l->s, digest_of(f), b.length)) &&
 	       say_file(t, f, f->what);
 }
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,6 +17,9 @@
 #define DB_READERS   1022 /* slots in lock.mdb: processes × hits at one moment */
 #define DB_PAGE_HEAD 16   /* of an overflow run */
 #define DB_NODE_HEAD 8
+#define SYSTEM_PAGE  4096U
+#define SAMPLE_PAGES 64U
+#define SAMPLES      256U
 
 static const char *const table_names[DB_TABLES] = {"entries", "queues", "urls", "blobs", "meta"};
 
@@ -371,6 +375,42 @@ uint64_t db_allocated(const struct db *db)
 	if (fstat(db->fd, &st))
 		return 0;
 	return (uint64_t)st.st_blocks * 512;
+}
+
+static bool all_resident(char *at, size_t len)
+{
+	unsigned char pages[SAMPLE_PAGES];
+	size_t n = (len + SYSTEM_PAGE - 1) / SYSTEM_PAGE;
+
+	/* One that can't tell keeps nobody waiting. */
+	if (mincore(at, len, pages))
+		return true;
+	for (size_t i = 0; i < n; i++) {
+		if (!(pages[i] & 1))
+			return false;
+	}
+	return true;
+}
+
+bool db_in_memory(const struct db *db)
+{
+	size_t step = SAMPLE_PAGES * SYSTEM_PAGE, len, stride;
+	struct stat st;
+	bool yes = true;
+	char *map;
+
+	if (fstat(db->fd, &st) || st.st_size <= 0)
+		return true;
+	/* LMDB does not tell where its own map is. */
+	len = (size_t)st.st_size;
+	map = mmap(NULL, len, PROT_READ, MAP_SHARED, db->fd, 0);
+	if (map == MAP_FAILED)
+		return true;
+	stride = len / SAMPLES / step * step + step;
+	for (size_t at = 0; yes && at < len; at += stride)
+		yes = all_resident(map + at, len - at < step ? len - at : step);
+	munmap(map, len);
+	return yes;
 }
 
 int db_sync(struct db *db)

@@ -80,6 +80,9 @@ uint64_t db_allocated(const struct db *db);
 int64_t db_punch(struct db *db, uint64_t want);
 /* Has the file system refused that? */
 bool db_no_holes(const struct db *db);
+/* Is all of the index in the page cache, by samples where it is large? Holes and pages that are free count as if
+ * they were needed. Reads nothing. */
+bool db_in_memory(const struct db *db);
 /* Syncs what DB_BATCH left unsynced. */
 int db_sync(struct db *db);
 /* Frees the slots of readers that died. */

@@ -110,7 +110,8 @@ int files_get(struct store *s, const uint8_t *digest, uint64_t length, struct st
 	int fd, err;
 
 	LIST_FOREACH (file, chain(f, digest), chain) {
-		if (memcmp(file->digest, digest, RECORD_DIGEST) || file->length != length)
+		if (file->gone || memcmp(file->digest, digest, RECORD_DIGEST) ||
+		    file->length != length)
 			continue;
 		TAILQ_REMOVE(&f->lru, file, lru);
 		TAILQ_INSERT_TAIL(&f->lru, file, lru);
@@ -163,6 +164,7 @@ void files_purge(struct store *s)
 	TAILQ_FOREACH_SAFE (file, &f->lru, lru, next) {
 		if (fstat(file->fd, &st) || st.st_nlink > 0)
 			continue;
+		file->gone = true;
 		if (file->refs) {
 			held += (uint64_t)st.st_blocks * 512;
 		} else {
@@ -192,7 +194,7 @@ void store_file_unref(struct store *s, struct store_file *f)
 	check(f->refs > 0);
 	if (--f->refs)
 		return;
-	if (f->cached && s->files.n <= s->files.max)
+	if (f->cached && !f->gone && s->files.n <= s->files.max)
 		return;
 	if (f->cached)
 		uncache(&s->files, f);

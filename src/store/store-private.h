@@ -99,12 +99,14 @@ struct warm {
 	unsigned nrunning, looks;
 	uint64_t faults; /* of the loop's thread, when last looked */
 	uint64_t wary_until_ms;
+	uint64_t quieted_ms;          /* when it ended early; 0: it did not */
+	unsigned quiet, quiet_enough; /* reads in a row that met nothing cold; how many of them end it */
 	bool wary;
 };
 int warm_init(struct store *s);
 /* Those that are under way finish by themselves, and tell nobody. */
 void warm_fini(struct store *s);
-/* Waits until no thread reads the index. NULL: it closes. */
+/* Waits until no thread reads the index. NULL: it closes. Looks whether what opens is in memory. */
 void warm_set_db(struct store *s, struct db *db);
 /* May a page be cold? While none was met for a while the answer costs nothing. */
 bool warm_wary(struct store *s);

@@ -13,6 +13,8 @@
 
 #define WARM_MAX   256           /* on their way at once */
 #define WARY_MS    10000         /* after something cold was met */
+#define QUIET      32            /* reads in a row that met nothing cold end that early, */
+#define QUIET_MAX  8192          /* or up to so many where it was too early before */
 #define LOOKS      16            /* lookups between two looks at the faults */
 #define PAGES_MAX  512           /* of a value */
 #define FILE_STEP  (1U << 20)    /* of a body file judged and read at once */
@@ -59,9 +61,7 @@ int warm_init(struct store *s)
 	}
 	s->warm.room->refs = 1;
 	LIST_INIT(&s->warm.running);
-	/* Nothing is known yet of what is in memory. */
-	s->warm.wary = true;
-	s->warm.wary_until_ms = clock_mono_ms() + WARY_MS;
+	s->warm.quiet_enough = QUIET;
 	return 0;
 }
 
@@ -88,6 +88,32 @@ void warm_fini(struct store *s)
 	s->warm.room = NULL;
 }
 
+static void note_cold(struct store *s)
+{
+	struct warm *w = &s->warm;
+	uint64_t now = clock_mono_ms();
+
+	/* It was thought to be over too early. */
+	if (now < w->quieted_ms + WARY_MS && w->quieted_ms && w->quiet_enough < QUIET_MAX)
+		w->quiet_enough *= 4;
+	else if (now >= w->wary_until_ms + WARY_MS && now >= w->quieted_ms + WARY_MS)
+		w->quiet_enough = QUIET;
+	w->quieted_ms = 0;
+	w->quiet = 0;
+	w->wary_until_ms = now + WARY_MS;
+}
+
+static void note_warm(struct store *s)
+{
+	struct warm *w = &s->warm;
+
+	if (!w->wary || ++w->quiet < w->quiet_enough)
+		return;
+	w->wary = false;
+	w->wary_until_ms = 0;
+	w->quieted_ms = clock_mono_ms();
+}
+
 void warm_set_db(struct store *s, struct db *db)
 {
 	if (!s->warm.room)
@@ -95,11 +121,10 @@ void warm_set_db(struct store *s, struct db *db)
 	pthread_rwlock_wrlock(&s->warm.room->lock);
 	s->warm.room->db = db;
 	pthread_rwlock_unlock(&s->warm.room->lock);
-}
-
-static void note_cold(struct store *s)
-{
-	s->warm.wary_until_ms = clock_mono_ms() + WARY_MS;
+	if (db && !db_in_memory(db)) {
+		note_cold(s);
+		s->warm.wary = true;
+	}
 }
 
 bool warm_wary(struct store *s)
@@ -223,6 +248,8 @@ static void on_done(void *arg)
 		s->warm.nrunning--;
 		if (w->was_cold)
 			note_cold(s);
+		else if (w->fd < 0)
+			note_warm(s);
 	}
 	if (w->fd >= 0)
 		close(w->fd);

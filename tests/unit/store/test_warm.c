@@ -1,7 +1,9 @@
 /* What is not in memory: lookups that say so, reads by other threads, mappings of body files. */
 #include <fcntl.h>
+#include <sys/mman.h>
 
 #include "fixture.h"
+#include "store-private.h"
 
 #define BIG 3000000
 
@@ -49,7 +51,14 @@ static void put_big(struct fix *f)
 	ck_assert_int_eq(fix_put(f, &it), 0);
 }
 
-/* After a start nothing is known to be in memory: unknown keys are read beforehand, once. */
+/* As if a cold page had been met just now. */
+static void be_wary(struct fix *f)
+{
+	f->s->warm.wary = true;
+	f->s->warm.wary_until_ms = clock_mono_ms() + 3600000;
+}
+
+/* While cold pages are about unknown keys are read beforehand, once. */
 START_TEST(unknown_keys_are_read_beforehand)
 {
 	struct item it = {.key = "GET http://a/", .body = V("hello"), .lifetime = 60};
@@ -59,6 +68,7 @@ START_TEST(unknown_keys_are_read_beforehand)
 	fix_start(&fix, 64u << 20);
 	ck_assert_int_eq(fix_put(&fix, &it), 0);
 	fix_reopen(&fix);
+	be_wary(&fix);
 	ck_assert_int_eq(look(&fix, it.key, NULL, &hit), STORE_COLD);
 	ck_assert_int_eq(look(&fix, "GET http://none/", NULL, &hit), STORE_COLD);
 	ck_assert_ptr_nonnull(warm(&fix, it.key, &done, on_done));
@@ -72,6 +82,100 @@ START_TEST(unknown_keys_are_read_beforehand)
 }
 END_TEST
 
+/* Takes the index out of the page cache, as far as the kernel will. Was it more than half of it? */
+static bool chill(struct fix *f)
+{
+	unsigned char pages[4096];
+	size_t n, cold = 0;
+	char path[160];
+	struct stat st;
+	void *map;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/index/data.mdb", f->dir);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(fsync(fd), 0);
+	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	ck_assert_int_eq(fstat(fd, &st), 0);
+	n = ((size_t)st.st_size + 4095) / 4096;
+	ck_assert_uint_le(n, sizeof(pages));
+	map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+	ck_assert_ptr_ne(map, MAP_FAILED);
+	ck_assert_int_eq(mincore(map, (size_t)st.st_size, pages), 0);
+	for (size_t i = 0; i < n; i++)
+		cold += !(pages[i] & 1);
+	munmap(map, (size_t)st.st_size);
+	close(fd);
+	return cold > n / 2;
+}
+
+/* A new index, and one that is still in memory, are read by the loop; another is not. */
+START_TEST(a_start_looks_what_is_in_memory)
+{
+	struct item it = {.key = "GET http://a/", .body = V("hello"), .lifetime = 60};
+	struct store_hit hit;
+	char key[32];
+	bool cold;
+
+	fix_start(&fix, 64u << 20);
+	ck_assert_int_eq(look(&fix, it.key, NULL, &hit), STORE_NONE);
+	ck_assert_int_eq(fix_put(&fix, &it), 0);
+	/* More than what is read ahead of the first pages. */
+	for (unsigned i = 0; i < 60; i++) {
+		struct item more = {.key = key, .body = view_make(bytes, 60000), .lifetime = 60};
+
+		snprintf(key, sizeof(key), "GET http://%u/", i);
+		ck_assert_int_eq(fix_put(&fix, &more), 0);
+	}
+	fix_reopen(&fix);
+	ck_assert_int_eq(look(&fix, it.key, NULL, &hit), STORE_FOUND);
+	store_hit_done(fix.s, &hit);
+	fix_close_store(&fix);
+	cold = chill(&fix);
+	fix_open_store(&fix);
+	if (cold)
+		ck_assert_int_eq(look(&fix, "GET http://none/", NULL, &hit), STORE_COLD);
+	fix_stop(&fix);
+}
+END_TEST
+
+static unsigned reads_until_quiet(struct fix *f)
+{
+	struct store_hit hit;
+	unsigned n;
+
+	for (n = 0; n < 10000 && look(f, "GET http://none/", NULL, &hit) == STORE_COLD; n++) {
+		unsigned done = 0;
+
+		ck_assert_ptr_nonnull(warm(f, "GET http://none/", &done, on_done));
+		wait_done(&done);
+	}
+	return n;
+}
+
+/* Reads that meet nothing cold end it early, later where that was too early. */
+START_TEST(quiet_reads_end_it)
+{
+	unsigned n;
+
+	fix_start(&fix, 64u << 20);
+	be_wary(&fix);
+	n = reads_until_quiet(&fix);
+	ck_assert_uint_ge(n, 32);
+	ck_assert_uint_lt(n, 10000);
+	ck_assert_uint_eq(reads_until_quiet(&fix), 0);
+	/* The loop's faults told of a cold page soon after. */
+	fix.s->warm.faults = UINT64_MAX;
+	while (!warm_wary(fix.s))
+		;
+	n = reads_until_quiet(&fix);
+	ck_assert_uint_ge(n, 128);
+	ck_assert_uint_lt(n, 10000);
+	fix_stop(&fix);
+}
+END_TEST
+
 START_TEST(markers_are_known_after_a_use)
 {
 	struct item it = {.key = "GET http://a/", .vary = "accept-language", .selecting = "de\n",
@@ -81,6 +185,7 @@ START_TEST(markers_are_known_after_a_use)
 	fix_start(&fix, 64u << 20);
 	ck_assert_int_eq(fix_put(&fix, &it), 0);
 	fix_reopen(&fix);
+	be_wary(&fix);
 	ck_assert_int_eq(look(&fix, it.key, NULL, &hit), STORE_COLD);
 	ck_assert_int_eq(fix_find(&fix, it.key, NULL, &hit), STORE_VARIES);
 	store_hit_done(fix.s, &hit);
@@ -222,6 +327,8 @@ START_TEST(mappings_take_turns)
 END_TEST
 
 UNIT_MAIN("store/warm", tcase_add_test(tc, unknown_keys_are_read_beforehand);
+          tcase_add_test(tc, a_start_looks_what_is_in_memory);
+          tcase_add_test(tc, quiet_reads_end_it);
           tcase_add_test(tc, markers_are_known_after_a_use);
           tcase_add_loop_test(tc, reads_outlive_who_asked, 0, 2);
           tcase_add_test(tc, files_are_read_beforehand);
