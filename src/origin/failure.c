@@ -118,7 +118,9 @@ void failure_timeout(struct origin_transfer *t)
 	                        "The origin stopped in the middle of its answer."},
 	};
 
-	failure_set(t, LARDER_ETIMEOUT, by_phase[t->phase].type, by_phase[t->phase].detail);
+	/* RFC 9209 §2.3.12 recommends 503 for a limit of our own. */
+	failure_set(t, t->phase == PHASE_WAIT ? LARDER_ELIMIT : LARDER_ETIMEOUT,
+	            by_phase[t->phase].type, by_phase[t->phase].detail);
 }
 
 void failure_count(struct origin_stats *stats, int err)
@@ -138,6 +140,9 @@ void failure_count(struct origin_stats *stats, int err)
 		break;
 	case LARDER_EPROTO:
 		stat_add(&stats->errors_protocol, 1);
+		break;
+	case LARDER_ELIMIT:
+		stat_add(&stats->errors_queue, 1);
 		break;
 	case LARDER_EREFUSED:
 		stat_add(&stats->errors_refused, 1);

@@ -67,6 +67,7 @@ TAILQ_HEAD(origin_transfers, origin_transfer);
 struct origin_host {
 	LIST_ENTRY(origin_host) link;
 	unsigned conns;  /* those being made among them */
+	unsigned nwaiting;
 	unsigned called; /* transfers that have waited and whose turn it is */
 	bool held;      /* somebody is choosing: nobody is woken, and it stays */
 	struct origin_idle idle;
@@ -147,7 +148,9 @@ struct origin_transfer {
 	bool queued;
 	struct origin_transfers *waits; /* in this list for a resolver, or a connection of a host */
 	bool turn;                      /* it has waited, and comes first */
+	bool admitted;                  /* it has been let into its host's queue */
 	struct origin_host *host;       /* of the connection that is being made */
+	struct origin_host *line;       /* in whose queue it is */
 	bool cancelled, finished;
 	bool resolving;                 /* by libcurl */
 	struct net_resolve *lookup;
@@ -249,7 +252,8 @@ void wire_ready(struct origin_transfer *t, int events);
 enum { POOL_CONN = 1, POOL_CONNECT, POOL_WAIT };
 /* An idle connection to the transfer's origin (POOL_CONN), leave to make one (POOL_CONNECT: then
  * t->host is set, and counts it), or POOL_WAIT: the transfer is queued again in its turn.
- * LARDER_EREFUSED: the address is not allowed; LARDER_ECLOSED: cancelled meanwhile; LARDER_ENOMEM. */
+ * LARDER_EREFUSED: the address is not allowed; LARDER_ELIMIT: too many wait; LARDER_ECLOSED: cancelled
+ * meanwhile; LARDER_ENOMEM. */
 int pool_take(struct origin_transfer *t, struct origin_conn **conn);
 /* libcurl let go of the socket that it made for t: from here on it is ours. */
 void pool_adopt(struct origin_transfer *t, struct origin_conn *c);
@@ -257,6 +261,8 @@ void pool_give(struct origin_conn *c);
 void pool_drop(struct origin_conn *c);
 /* Takes the descriptor out of the connection, which is gone. */
 int pool_detach(struct origin_conn *c);
+/* It waits no more in its host's queue. */
+void pool_left(struct origin_transfer *t);
 /* Gives the transfer's turn to the next that waits. */
 void pool_pass(struct origin_transfer *t);
 /* The connection of t->host was not made. */

@@ -99,6 +99,7 @@ void transfer_unwait(struct origin_transfer *t)
 		return;
 	TAILQ_REMOVE(t->waits, t, queue);
 	t->waits = NULL;
+	pool_left(t);
 }
 
 static void wake_resolving(struct origin *o)
@@ -167,7 +168,8 @@ static void forget_answer(struct origin_transfer *t)
 	t->recv_paused = t->recv_wanted = t->send_paused = t->send_wanted = t->body_ended = false;
 	t->failure = (struct failure){0};
 	t->info = (struct origin_info){0};
-	t->cancelled = t->finished = t->fresh = t->repeated = t->turn = false;
+	t->cancelled = t->finished = t->fresh = t->repeated = t->turn = t->admitted =
+	        false;
 }
 
 void transfer_withdraw(struct origin_transfer *t)
@@ -365,7 +367,7 @@ static void launch_curl(struct origin_transfer *t)
 	}
 	t->state = STATE_RUNNING;
 	if (!net_timer_active(&t->timer))
-		transfer_phase(t, PHASE_WAIT, t->origin->options->first_byte_timeout);
+		transfer_phase(t, PHASE_WAIT, t->origin->options->origin_queue_timeout);
 }
 
 static void launch(struct origin_transfer *t)
@@ -382,7 +384,7 @@ static void launch(struct origin_transfer *t)
 		break;
 	case POOL_WAIT:
 		if (t->phase != PHASE_WAIT || !net_timer_active(&t->timer))
-			transfer_phase(t, PHASE_WAIT, t->origin->options->first_byte_timeout);
+			transfer_phase(t, PHASE_WAIT, t->origin->options->origin_queue_timeout);
 		break;
 	default:
 		not_launched(t, r);

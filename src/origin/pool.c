@@ -222,6 +222,35 @@ static bool is_behind(const struct origin_transfer *t, const struct origin_host 
 	return !t->turn && (h->called || !TAILQ_EMPTY(&h->waiting));
 }
 
+/* Who has been let in once, or has to repeat its request, is not sent away. */
+static int line_up(struct origin_transfer *t, struct origin_host *h)
+{
+	struct origin *o = t->origin;
+
+	if (!t->admitted && !t->repeated && h->nwaiting >= (uint64_t)o->options->origin_queue) {
+		failure_set(t, LARDER_ELIMIT, "connection_limit_reached",
+		            "Too many requests wait for a connection to the origin.");
+		return LARDER_ELIMIT;
+	}
+	if (!t->admitted)
+		stat_add(&o->stats->queued, 1);
+	t->admitted = true;
+	transfer_wait(t, &h->waiting);
+	t->line = h;
+	h->nwaiting++;
+	stat_add(&o->stats->waiting, 1);
+	return POOL_WAIT;
+}
+
+void pool_left(struct origin_transfer *t)
+{
+	if (!t->line)
+		return;
+	t->line->nwaiting--;
+	t->line = NULL;
+	stat_sub(&t->origin->stats->waiting, 1);
+}
+
 int pool_take(struct origin_transfer *t, struct origin_conn **conn)
 {
 	struct origin *o = t->origin;
@@ -240,7 +269,7 @@ int pool_take(struct origin_transfer *t, struct origin_conn **conn)
 	if (r > 0 && t->turn)
 		h->called--;
 	if (r == POOL_WAIT)
-		transfer_wait(t, &h->waiting);
+		r = line_up(t, h);
 	if (r > 0)
 		t->turn = false;
 	wake(o, h);

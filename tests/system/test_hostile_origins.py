@@ -1,5 +1,7 @@
 """Broken answers: 502 with Proxy-Status, nothing stored, the connection not used again (RFC 9112 §6, §7, §8)."""
 
+import contextlib
+import random
 import threading
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from harness.client import Broken
 from harness.message import answer, chunked
 from harness.origin import broken
+from harness.wait import until
 
 FRESH = b"Cache-Control: max-age=600\r\n"
 OK = b"HTTP/1.1 200 OK\r\n" + FRESH
@@ -193,3 +196,137 @@ def test_errors_say_that_the_origin_was_asked(proxy, origin):
     origin.on("/", lambda q, c: c.send(b"nonsense\r\n\r\n") and None)
     r = proxy.get(origin.url("/"))
     assert r.status == 502 and r.cache.get("fwd") == "uri-miss" and not r.cache.get("detail")
+
+
+@pytest.mark.parametrize("connections", [1, 3, 0])
+def test_random_misbehaviour(larder, connections):
+    """Many clients, and an origin that splits, resets, cuts off, garbles and adds: a body is right or seen to be broken."""
+    from harness.origin import Origin
+
+    seed = random.SystemRandom().randrange(1 << 30)
+    bad = Origin()
+    wrong, right = [], []
+
+    def body_of(path):
+        dice = random.Random(path)
+        return (path.encode() + b"|") * dice.choice([1, 7, 300, 9000])
+
+    def misbehave(req, conn):
+        dice = random.Random(f"{seed}{req.path}{bad.count()}")
+        body, how = body_of(req.path), dice.choice(["well"] * 6 + ["cut", "reset", "garbage", "more", "early reset", "close"])
+        if how == "early reset":
+            return conn.reset()
+        if how == "garbage":
+            conn.send(dice.randbytes(dice.randrange(1, 2000)))
+            return conn.close()
+        framing = dice.choice(["length", "chunked", "end"] if how != "more" else ["length", "chunked"])
+        head = b"HTTP/1.1 103 Early Hints\r\n\r\n" * dice.choice([0, 0, 3]) + b"HTTP/1.1 200 OK\r\nCache-Control: no-store\r\n"
+        if framing == "length":
+            data = head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+        elif framing == "chunked":
+            step = dice.randrange(1, len(body) + 1)
+            step = max(step, len(body) // 100 + 1)
+            data = head + b"Transfer-Encoding: chunked\r\n\r\n" + chunked([body[i:i + step] for i in range(0, len(body), step)])
+        else:
+            data = head + b"\r\n" + body
+        if how == "more":
+            conn.send(data + b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison")
+            return conn.close()
+        # An orderly end cannot be told from the end of a body that it ends.
+        cut = how == "reset" or (how == "cut" and framing != "end")
+        if cut:
+            data = data[:dice.randrange(len(data))]
+        while data:
+            n = dice.choice([1, 10, 1000, 100000, len(data)])
+            conn.send(data[:n])
+            data = data[n:]
+        if how == "reset":
+            return conn.reset()
+        if cut or how == "close" or framing == "end":
+            return conn.close()
+        return None
+
+    def ask(d, n):
+        dice = random.Random(seed + n)
+        for i in range(60):
+            path = f"/{n}/{i}"
+            try:
+                with d.client() as c:
+                    upload = dice.choice([None, None, b"u" * 10, b"u" * 200000])
+                    r = c.request("PUT", bad.url(path), body=upload) if upload else c.request("GET", bad.url(path))
+            except (Broken, OSError):
+                continue
+            if r.status == 200 and r.body == body_of(path):
+                right.append(path)
+            elif r.status not in (502, 503, 504):
+                wrong.append((path, r.status, len(r.body), len(body_of(path)), r.body[-80:], r.raw[:300]))
+    bad.on("*", misbehave)
+    try:
+        d = larder("forward", workers=1, options=[f"origin_host_connections={connections}"])
+        threads = [threading.Thread(target=ask, args=(d, n)) for n in range(8)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        assert not wrong, (seed, wrong[:3])
+        assert len(right) > 100, (seed, len(right))
+        until(lambda: d.stat("origin.active") == 0 and d.stat("origin.waiting") == 0, "the end of all transfers")
+        bad.on("*", answer("well", fields=["Cache-Control: no-store"]))
+        assert d.get(bad.url("/after")).body == b"well"
+    finally:
+        bad.stop()
+
+
+@contextlib.contextmanager
+def asking(d, url):
+    """A request under way; what is yielded gets its response."""
+    got = []
+    t = threading.Thread(target=lambda: got.append(d.get(url)))
+    t.start()
+    try:
+        yield got
+    finally:
+        t.join()
+
+
+def test_requests_wait_for_a_connection(larder, origin):
+    """origin_queue: so many wait for their turn, the rest is sent away at once (503, RFC 9209 2.3.12)."""
+    go = threading.Event()
+
+    def slow(req, conn):
+        go.wait(20)
+        return answer("well", fields=["Cache-Control: no-store"])
+    origin.on("*", slow)
+    d = larder("forward", workers=1, options=["origin_host_connections=1", "origin_queue=1"])
+    with asking(d, origin.url("/1")) as first:
+        origin.wait(1)
+        with asking(d, origin.url("/2")) as second:
+            until(lambda: d.stat("origin.waiting") == 1, "the one that waits")
+            try:
+                r = d.get(origin.url("/3"))
+            finally:
+                go.set()
+    assert r.status == 503 and int(r.get("Retry-After")) > 0
+    assert r.proxy.get("error") == "connection_limit_reached"
+    assert first[0].body == second[0].body == b"well"
+    assert origin.connections == 1 and origin.count("/3") == 0
+    assert d.stat("origin.queued") == 1 and d.stat("origin.waiting") == 0 and d.stat("origin.errors_queue") == 1
+
+
+def test_waiting_for_a_connection_ends(larder, origin):
+    """origin_queue_timeout: 503, and the one that has the connection is none the worse."""
+    go = threading.Event()
+
+    def slow(req, conn):
+        go.wait(20)
+        return answer("well", fields=["Cache-Control: no-store"])
+    origin.on("*", slow)
+    d = larder("forward", workers=1, options=["origin_host_connections=1", "origin_queue_timeout=200ms"])
+    with asking(d, origin.url("/1")) as first:
+        origin.wait(1)
+        try:
+            r = d.get(origin.url("/2"))
+        finally:
+            go.set()
+    assert r.status == 503 and r.get("Retry-After") and r.proxy.get("error") == "connection_limit_reached"
+    assert first[0].body == b"well" and d.stat("origin.errors_queue") == 1

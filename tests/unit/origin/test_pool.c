@@ -215,7 +215,7 @@ START_TEST(repeat_makes_room)
 }
 END_TEST
 
-/* Who waits for a connection does so for no longer than for an answer. */
+/* Who waits for a connection does so for no longer than origin_queue_timeout. */
 START_TEST(waits_too_long)
 {
 	static const struct step steps[] = {S(ACCEPT), S(HEAD), S(AWAIT), TEXT(OK_EMPTY),
@@ -226,15 +226,49 @@ START_TEST(waits_too_long)
 	st.r.options.origin_host_connections = 1;
 	fetch_start(&st.f[0]);
 	run_until(&st, &st.r.stats.requests, 1);
-	st.r.options.first_byte_timeout = 50;
+	st.r.options.origin_queue_timeout = 50;
 	fetch_start(&st.f[1]);
 	st.r.running--;
 	rig_run(&st.r);
-	fetch_ended(&st.f[1], LARDER_ETIMEOUT, "connection_limit_reached");
+	fetch_ended(&st.f[1], LARDER_ELIMIT, "connection_limit_reached");
+	ck_assert_uint_eq(st.r.stats.errors_queue, 1);
+	ck_assert_uint_eq(st.r.stats.waiting, 0);
 	st.r.running++;
 	script_go(&st.s);
 	rig_run(&st.r);
 	fetch_ended(&st.f[0], 0, NULL);
+	stage_close(&st);
+}
+END_TEST
+
+/* More than may wait are sent away at once; those that wait are served. */
+static const unsigned queues[] = {0, 1};
+
+START_TEST(too_many_wait)
+{
+	static const struct step steps[] = {S(ACCEPT), S(HEAD),        S(AWAIT),    TEXT(OK_EMPTY),
+	                                    S(HEAD),   TEXT(OK_EMPTY), S(FINISHED), S(0)};
+	unsigned most = queues[_i];
+	struct stage st;
+
+	stage_open(&st, steps);
+	st.r.options.origin_host_connections = 1;
+	st.r.options.origin_queue = most;
+	fetch_start(&st.f[0]);
+	run_until(&st, &st.r.stats.requests, 1);
+	for (unsigned i = 1; i <= most + 1; i++)
+		fetch_start(&st.f[i]);
+	run_until(&st, &st.r.stats.errors_queue, 1);
+	fetch_ended(&st.f[most + 1], LARDER_ELIMIT, "connection_limit_reached");
+	ck_assert_uint_eq(st.r.stats.queued, most);
+	ck_assert_uint_eq(st.r.stats.waiting, most);
+	script_go(&st.s);
+	rig_run(&st.r);
+	for (unsigned i = 0; i <= most; i++)
+		fetch_ended(&st.f[i], 0, NULL);
+	if (!most)
+		fetched(&st.f[2], true);
+	ck_assert_uint_eq(st.r.stats.waiting, 0);
 	stage_close(&st);
 }
 END_TEST
@@ -329,5 +363,6 @@ UNIT_MAIN("origin/pool", tcase_add_test(tc, closed_when_old);
           tcase_add_test(tc, junk_closes_at_once); tcase_add_test(tc, not_more_than_are_kept);
           tcase_add_loop_test(tc, turn_passed_on, 0, ARRAY_LEN(turns));
           tcase_add_test(tc, repeat_makes_room); tcase_add_test(tc, waits_too_long);
+          tcase_add_loop_test(tc, too_many_wait, 0, ARRAY_LEN(queues));
           tcase_add_loop_test(tc, kept_after_an_upload, 0, ARRAY_LEN(uploads));
           tcase_add_test(tc, answered_and_reset); tcase_add_test(tc, in_pieces);)
