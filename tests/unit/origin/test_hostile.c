@@ -283,6 +283,32 @@ START_TEST(reset_while_sending)
 }
 END_TEST
 
+/* ---- The end in every state ---- */
+
+/* The lookup goes on without the transfer, and without the room where that ends. */
+START_TEST(ends_while_names_are_looked_up)
+{
+	static const struct step steps[] = {S(ACCEPT), S(HEAD), TEXT(OK_EMPTY), S(FINISHED), S(0)};
+	struct stage st;
+
+	stage_open(&st, steps);
+	for (int i = 0; i < 2; i++) {
+		st.f[i].req.host = V("slow.test");
+		fetch_start(&st.f[i]);
+	}
+	run_until(&st, looked_up, 1);
+	cancel(&st.f[0]);
+	run_until(&st, NULL, 5);
+	st.r.running--;
+	fetch_run(&st.f[2]);
+	st.r.running++;
+	ck_assert_uint_eq(st.f[1].dones, 0);
+	fetch_ended(&st.f[2], 0, NULL);
+	stage_close(&st);
+	fetch_ended(&st.f[1], LARDER_ECLOSED, "proxy_internal_error");
+}
+END_TEST
+
 /* ---- Turns ---- */
 
 static struct fetch *newcomer;
@@ -328,4 +354,6 @@ UNIT_MAIN("origin/hostile", tcase_set_timeout(tc, LONG_TIME / 1000);
           tcase_add_test(tc, body_comes_while_libcurl_waits);
           tcase_add_test(tc, body_comes_before_the_repeat);
           tcase_add_test(tc, answered_and_stopped_reading);
-          tcase_add_test(tc, reset_while_sending); tcase_add_test(tc, newcomers_wait_behind);)
+          tcase_add_test(tc, reset_while_sending);
+          tcase_add_test(tc, ends_while_names_are_looked_up);
+          tcase_add_test(tc, newcomers_wait_behind);)
