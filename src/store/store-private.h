@@ -59,6 +59,7 @@ struct store_file {
 	uint32_t refs;
 	int fd;
 	bool cached; /* in the table */
+	bool gone;   /* removed: not for further lookups, there may be a newer one of the digest */
 	uint64_t length;
 	void *map; /* all of it, or NULL */
 	uint8_t digest[RECORD_DIGEST];
