@@ -164,8 +164,9 @@ enum wait_for { WAIT_QUEUE, WAIT_ROOM, WAIT_KINDS };
 struct waits {
 	struct spool_list lists[WAIT_KINDS];
 	bool hopeless[WAIT_KINDS];     /* nobody waits until it gets on again */
-	uint64_t moved_ms[WAIT_KINDS]; /* when it got on last */
+	uint64_t since_ms[WAIT_KINDS]; /* since when some wait and it does not get on; 0: it does */
 	uint64_t queued;               /* bytes of ops under way */
+	uint64_t moves;                /* the writer's, when last looked */
 	uint32_t n;                    /* read by the writer, too */
 	struct net_timer timer;
 };
@@ -219,6 +220,7 @@ struct writer {
 	/* Under the lock: */
 	struct op_list queue, done;
 	uint64_t bytes, queued;
+	uint64_t moves; /* transactions that changed something */
 	bool stop, kicked, reopen;
 	bool failing; /* the last transaction failed */
 	enum writer_rest rest;

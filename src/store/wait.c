@@ -2,11 +2,13 @@
 #include "log/log.h"
 #include "store-private.h"
 
+#define STILL_FACTOR 3 /* of store_wait: a disk that others keep busy may take so long for a commit */
+
 static const char *const waited_for[WAIT_KINDS] = {"the writer", "room"};
 
 void wait_moved(struct store *s, enum wait_for what)
 {
-	s->waits.moved_ms[what] = net_loop_now_ms(s->loop);
+	s->waits.since_ms[what] = 0;
 	s->waits.hopeless[what] = false;
 }
 
@@ -33,16 +35,19 @@ void wait_cancel(struct store_spool *sp)
 
 void store_spool_wait(struct store_spool *sp, store_ready_fn *ready, void *arg)
 {
+	enum wait_for what = sp->sha ? WAIT_ROOM : WAIT_QUEUE;
 	struct store *s = sp->store;
 	uint64_t left;
 
 	wait_cancel(sp);
 	if (!ready)
 		return;
-	sp->waits = &s->waits.lists[sp->sha ? WAIT_ROOM : WAIT_QUEUE];
+	sp->waits = &s->waits.lists[what];
 	sp->ready = ready;
 	sp->ready_arg = arg;
 	sp->wait_since = net_loop_now_ms(s->loop);
+	if (!s->waits.since_ms[what])
+		s->waits.since_ms[what] = sp->wait_since;
 	TAILQ_INSERT_TAIL(sp->waits, sp, wait);
 	__atomic_add_fetch(&s->waits.n, 1, __ATOMIC_RELAXED);
 	stat_add(&s->stats->waits, 1);
@@ -104,6 +109,15 @@ static bool take_late(struct store *s, struct spool_list *list, struct spool_lis
 	return !TAILQ_EMPTY(late);
 }
 
+/* However long nobody wanted anything of it: its time counts from when the first began to wait. */
+static bool stands_still(const struct store *s, enum wait_for what)
+{
+	uint64_t since = s->waits.since_ms[what];
+
+	return since &&
+	       net_loop_now_ms(s->loop) - since >= STILL_FACTOR * s->options->store_wait;
+}
+
 static void time_up(struct net_timer *t)
 {
 	struct store *s = container_of(t, struct store, waits.timer);
@@ -119,8 +133,7 @@ static void time_up(struct net_timer *t)
 		log_limited(&told, LOG_L_WARNING, "store: fetches have waited for %s for too long",
 		            waited_for[what]);
 		/* Where nothing moves at all, nobody else is to wait for it. */
-		s->waits.hopeless[what] = net_loop_now_ms(s->loop) - s->waits.moved_ms[what] >=
-		                          s->options->store_wait;
+		s->waits.hopeless[what] = stands_still(s, what);
 		while ((sp = TAILQ_FIRST(&late)))
 			call(sp);
 		serve(s, what);

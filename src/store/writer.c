@@ -60,17 +60,21 @@ static void woken(void *arg)
 	struct store *s = arg;
 	struct writer *w = &s->writer;
 	struct op_list list = TAILQ_HEAD_INITIALIZER(list);
-	bool failing;
+	bool failing, moved;
 
 	pthread_mutex_lock(&w->lock);
 	TAILQ_CONCAT(&list, &w->done, link);
 	failing = w->failing;
+	moved = w->moves != s->waits.moves;
+	s->waits.moves = w->moves;
 	if (w->reopen) {
 		reopen(s);
 		w->reopen = false;
 		pthread_cond_signal(&w->reopened);
 	}
 	pthread_mutex_unlock(&w->lock);
+	for (enum wait_for what = 0; moved && what < WAIT_KINDS; what++)
+		wait_moved(s, what);
 	call_done(s, &list);
 	waits_serve(s, failing);
 	files_purge(s);
@@ -378,7 +382,7 @@ static void complain(struct store *s, const struct op *op)
 	            op->kind == OP_INSERT ? "stored" : "changed", larder_strerror(op->err));
 }
 
-static void hand_over(struct store *s, struct batch *b, int err)
+static void hand_over(struct store *s, struct batch *b, bool moved, int err)
 {
 	struct writer *w = &s->writer;
 	struct op *op;
@@ -390,6 +394,7 @@ static void hand_over(struct store *s, struct batch *b, int err)
 	}
 	pthread_mutex_lock(&w->lock);
 	w->failing = err != 0;
+	w->moves += moved;
 	TAILQ_FOREACH (op, &b->done, link) {
 		w->bytes -= op->bytes;
 		w->queued--;
@@ -450,7 +455,7 @@ static void run_batch(struct store *s, struct batch *b, bool needed)
 			break;
 		}
 		if (!TAILQ_EMPTY(&b->done) || waits_any(s))
-			hand_over(s, b, 0);
+			hand_over(s, b, moved, 0);
 		if (!TAILQ_EMPTY(&b->ops))
 			let_purge(s);
 		/* Files of removed responses go two commits later: that is not standing still. */
@@ -458,7 +463,7 @@ static void run_batch(struct store *s, struct batch *b, bool needed)
 		if (still > 2 && !TAILQ_EMPTY(&b->ops))
 			breathe(&s->writer);
 	}
-	hand_over(s, b, err);
+	hand_over(s, b, false, err);
 	heal(s);
 }
 

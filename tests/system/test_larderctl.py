@@ -290,6 +290,33 @@ def test_verify_finds(larder, origin, ready):
         assert ctl("verify", "--deep").returncode == 0
 
 
+@pytest.mark.parametrize("how", ["zeros", "truncated"])
+def test_verify_of_an_index_that_cannot_be_read(larder, origin, how):
+    """It is said, and --repair leaves an empty store that works."""
+    d = larder()
+    fill(d, origin, [f"/{i}" for i in range(300)])
+    fill(d, origin, ["/big"], BIG)
+    d.stop()
+    index = d.store / "index" / "data.mdb"
+    with index.open("r+b") as f:
+        size = f.seek(0, os.SEEK_END)
+        f.seek(8192)
+        if how == "zeros":
+            f.write(bytes(size - 8192))
+        else:
+            f.truncate(size // 2 // 4096 * 4096)
+    r = d.ctl("verify", store=True)
+    assert r.returncode == 1 and "can't be read\n1 findings\n" in r.stdout, r
+    r = d.ctl("verify", "--repair", store=True)
+    assert r.returncode == 1 and r.stdout.endswith("has been removed\n1 findings, repaired\n"), r
+    assert not [p for p in d.store.glob("blobs/*/*") if p.is_file()]
+    d.start()
+    fill(d, origin, ["/big"], BIG)
+    d.stop()
+    r = d.ctl("verify", "--deep", store=True)
+    assert (r.returncode, r.stdout) == (0, "no findings\n"), r
+
+
 def test_purge_passes_what_is_out_of_range(larder, origin):
     """A prefix of https among many of http under the same host: nothing is purged, nothing is missed."""
     d = larder()

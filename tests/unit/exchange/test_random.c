@@ -37,6 +37,7 @@ static const char *const heads[] = {
 static struct peer peers[PEERS];
 static unsigned sent[256]; /* of each transfer: 0 before its head, then 1 + bytes */
 static uint64_t promised[256];
+static unsigned paused[256]; /* 1 + how often it had been resumed when it was paused; 0: never */
 
 static void begin(struct peer *p)
 {
@@ -75,12 +76,21 @@ static void upload(struct peer *p)
 	}
 }
 
+static bool fill_more(unsigned n)
+{
+	int ret = far_fill(n, (char)('A' + n % 58), 10000);
+
+	if (ret == ORIGIN_PAUSE)
+		paused[n] = far(n)->resumes + 1;
+	return ret == 0;
+}
+
 static void origin_acts(unsigned n)
 {
 	char dst[20000];
 	struct far *f = far(n);
 
-	if (f->done || f->cancelled)
+	if (f->done || f->cancelled || paused[n] == f->resumes + 1)
 		return;
 	if (view_starts(buf_view(&f->request), V("POST")) && draw(2)) {
 		far_body(n, dst, sizeof(dst));
@@ -93,7 +103,7 @@ static void origin_acts(unsigned n)
 		promised[n] = strstr(head, "40000") ? 40000 : strstr(head, "204") || strstr(head, "304") ? 0 : UINT64_MAX;
 		far_head(n, head);
 	} else if (!view_starts(buf_view(&f->request), V("HEAD")) && sent[n] <= promised[n] &&
-	           (promised[n] != UINT64_MAX || sent[n] < 60000) && far_fill(n, (char)('A' + n % 58), 10000) == 0) {
+	           (promised[n] != UINT64_MAX || sent[n] < 60000) && fill_more(n)) {
 		sent[n] += 10000;
 	} else if (!f->done && !f->cancelled &&
 	           (promised[n] == UINT64_MAX || sent[n] > promised[n] || view_starts(buf_view(&f->request), V("HEAD")))) {
@@ -108,6 +118,8 @@ static void judge(const struct peer *p)
 		return;
 	if (p->body.len && p->body.data[0] == '\r')
 		return;
+	if (p->ended && !p->no_body && p->length != HTTP_LENGTH_UNKNOWN)
+		ck_assert_uint_eq(p->body.len, p->length);
 	if (p->body.len > 1)
 		ck_assert_msg(memcmp(p->body.data, p->body.data + 1, p->body.len - 1) == 0, "two answers in one body");
 }
@@ -116,6 +128,7 @@ START_TEST(any_order)
 {
 	state = 0x9e3779b97f4a7c15u * ((unsigned)_i + 1);
 	memset(sent, 0, sizeof(sent));
+	memset(paused, 0, sizeof(paused));
 	fake_store.files = _i % 2;
 	fake_store.spool_max = _i % 3 ? UINT64_MAX : 25000;
 	for (unsigned i = 0; i < STEPS; i++) {
@@ -158,5 +171,164 @@ START_TEST(any_order)
 }
 END_TEST
 
+/* ---- Two processes ---- */
+
+static struct exchange_env *of[PEERS]; /* whose client it is */
+
+static void settle_store(void)
+{
+	uint64_t lag = fake_store.lag;
+
+	/* What is written is in the file. */
+	fake_store.lag = 0;
+	store_settle();
+	fake_store.lag = lag;
+}
+
+static void begin_in_pool(unsigned n)
+{
+	bool other = draw(2);
+
+	if (other)
+		rig_swap();
+	begin(&peers[n]);
+	of[n] = rig.env;
+	if (other)
+		rig_swap();
+}
+
+/* One of the processes ends, and another takes its place. */
+static void replace(void)
+{
+	if (draw(2))
+		rig_swap();
+	for (unsigned i = 0; i < PEERS; i++) {
+		if (of[i] == rig.env)
+			peer_leave(&peers[i]);
+	}
+	exchange_env_free(rig.env);
+	rig.env = exchange_env_new(rig.loop, &rig.options, rig_store(), rig_origin(), rig.board, &rig.stats);
+	ck_assert_ptr_nonnull(rig.env);
+}
+
+static void troubles(void)
+{
+	switch (draw(5)) {
+	case 0:
+		fake_store.full = true;
+		break;
+	case 1:
+		fake_store.full = false;
+		store_make_room();
+		break;
+	case 2:
+		fake_store.no_sharing = draw(4) == 0;
+		break;
+	case 3:
+		fake_store.fail = draw(3) == 0;
+		break;
+	default:
+		if (draw(4) == 0)
+			replace();
+	}
+}
+
+static void act_in_pool(void)
+{
+	unsigned n = draw(PEERS);
+	struct peer *p = &peers[n];
+
+	switch (draw(14)) {
+	case 0:
+	case 1:
+		begin_in_pool(n);
+		break;
+	case 2:
+		if (draw(3) == 0 || p->ended || p->aborted)
+			peer_leave(p);
+		break;
+	case 3:
+		if (p->x)
+			peer_more(p, draw(2) ? SIZE_MAX : draw(20000));
+		break;
+	case 4:
+		upload(p);
+		break;
+	case 5:
+		if (draw(2))
+			settle_store();
+		rig.now += draw(10);
+		break;
+	case 6:
+		if (draw(3) == 0)
+			troubles();
+		break;
+	case 7:
+	case 8:
+		rig_settle();
+		break;
+	default:
+		if (nfars)
+			origin_acts(nfars - 1 - draw(nfars < 12 ? nfars : 12));
+	}
+}
+
+/* Everything that runs ends, one way or the other. */
+static void end_all(void)
+{
+	bool more = true;
+
+	fake_store.full = false;
+	for (unsigned i = 0; i < PEERS; i++) {
+		peers[i].leave = LEAVE_NEVER;
+		if (peers[i].x)
+			peer_more(&peers[i], SIZE_MAX);
+	}
+	while (more) {
+		more = false;
+		store_make_room();
+		for (unsigned i = 0; i < nfars; i++) {
+			if (far(i)->done || far(i)->cancelled)
+				continue;
+			far_done(i, LARDER_ECLOSED);
+			more = true;
+		}
+		rig_settle();
+		settle_store();
+		rig_settle();
+	}
+}
+
+/* Nobody is left waiting, whatever the processes told each other. */
+START_TEST(any_order_in_a_pool)
+{
+	state = 0x9e3779b97f4a7c15u * ((unsigned)_i + 1);
+	memset(sent, 0, sizeof(sent));
+	memset(paused, 0, sizeof(paused));
+	memset(of, 0, sizeof(of));
+	fake_store.files = _i % 2;
+	fake_store.spool_max = _i % 3 ? UINT64_MAX : 25000;
+	fake_store.lag = _i % 4 == 3 ? 5000 : 0;
+	for (unsigned i = 0; i < STEPS; i++) {
+		act_in_pool();
+		for (unsigned k = 0; i % 16 == 0 && k < PEERS; k++)
+			judge(&peers[k]);
+	}
+	end_all();
+	for (unsigned i = 0; i < PEERS; i++) {
+		struct peer *p = &peers[i];
+
+		judge(p);
+		ck_assert_msg(!p->x || p->ended || p->aborted, "client %u waits: %s", i, p->text.data);
+		peer_fini(p);
+	}
+	memset(peers, 0, sizeof(peers));
+	rig_settle();
+}
+END_TEST
+
 UNIT_MAIN("exchange/random", tcase_add_checked_fixture(tc, rig_open, rig_close);
-          tcase_add_loop_test(tc, any_order, 0, 60);)
+          tcase_add_loop_test(tc, any_order, 0, 60);
+          suite_add_tcase(suite, tc); tc = tcase_create("pool"); tcase_set_timeout(tc, 60);
+          tcase_add_checked_fixture(tc, rig_open_pool, rig_close);
+          tcase_add_loop_test(tc, any_order_in_a_pool, 0, 60);)

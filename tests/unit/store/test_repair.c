@@ -469,13 +469,22 @@ static void fill(struct fix *f)
 		ck_assert_int_eq(fix_put(f, all[i]), 0);
 }
 
+/* What is not synced makes the same store, many times as fast. */
+static void start(struct fix *f)
+{
+	fix_init(f, 64u << 20);
+	f->options.durability = 2;
+	fix_open_home(f);
+	fix_open_store(f);
+}
+
 START_TEST(damage_is_repaired)
 {
 	const struct row *r = &rows[_i];
 	const struct item *all[] = {&GOOD, &SMALL, &BIG, &TWIN, &ONE, &TWO};
 	struct fix f;
 
-	fix_start(&f, 64u << 20);
+	start(&f);
 	fill(&f);
 	fix_close_store(&f);
 	store_home_free(f.home);
@@ -521,7 +530,7 @@ START_TEST(scrub_repairs_as_well)
 	struct store_scrub state;
 	struct fix f;
 
-	fix_start(&f, 64u << 20);
+	start(&f);
 	f.options.scrub_interval = 1;
 	f.options.scrub_rate = 64u << 20;
 	fill(&f);

@@ -1,5 +1,7 @@
 /* Fetches that wait until there is room for what they bring. */
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 
 #include "fixture.h"
@@ -179,6 +181,61 @@ START_TEST(room_never_comes)
 }
 END_TEST
 
+/* Starts a fetch beside a full queue and a writer that stands still: what append says. */
+static int ask(struct fix *f, struct waiter *w)
+{
+	w->f = f;
+	w->sp = store_spool_new(f->s, 40 * KIB);
+	return store_spool_append(w->sp, view_make(bytes, 40 * KIB));
+}
+
+/* One commit that takes longer than store_wait costs those their place who wait for it, and nobody who
+ * comes after them; only one that takes several times as long does. */
+START_TEST(one_slow_commit)
+{
+	struct waiter w[3] = {0};
+	uint64_t begun;
+	char path[600];
+	struct fix f;
+	int fd;
+
+	start(&f, 400);
+	snprintf(path, sizeof(path), "%s/index/turn", f.dir);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(flock(fd, LOCK_EX), 0);
+	fill_queue(&f);
+	begun = clock_mono_ms();
+	ck_assert_int_eq(ask(&f, &w[0]), STORE_WAIT);
+	store_spool_wait(w[0].sp, on_ready, &w[0]);
+	run_until(&f, &w[0].calls, 1);
+	ck_assert_int_eq(store_spool_append(w[0].sp, view_make(bytes, 1)), LARDER_ENOSPC);
+	ck_assert_int_eq(ask(&f, &w[1]), STORE_WAIT);
+	for (w[2].f = &f; _i && clock_mono_ms() - begun < 5 * 400;) {
+		store_spool_unref(w[2].sp);
+		w[2].calls = 0;
+		if (ask(&f, &w[2]) != STORE_WAIT)
+			break;
+		store_spool_wait(w[2].sp, on_ready, &w[2]);
+		run_until(&f, &w[2].calls, 1);
+	}
+	if (_i)
+		ck_assert_int_eq(store_spool_append(w[2].sp, view_make(bytes, 1)), LARDER_ENOSPC);
+	else
+		store_spool_wait(w[1].sp, on_ready, &w[1]);
+	ck_assert_int_eq(flock(fd, LOCK_UN), 0);
+	if (!_i) {
+		run_until(&f, &w[1].calls, 1);
+		ck_assert_int_eq(store_spool_append(w[1].sp, view_make(bytes, 40 * KIB)), 0);
+	}
+	for (unsigned i = 0; i < 3; i++)
+		store_spool_unref(w[i].sp);
+	close(fd);
+	ck_assert_int_eq(fix_wait(&f), 0);
+	fix_stop(&f);
+}
+END_TEST
+
 /* A disk that fails keeps nobody waiting. */
 START_TEST(disk_fails)
 {
@@ -234,4 +291,4 @@ END_TEST
 
 UNIT_MAIN("store/wait", tcase_set_timeout(tc, 60); tcase_add_test(tc, queue_gets_room);
           tcase_add_loop_test(tc, none_waits, 0, 3); tcase_add_test(tc, room_never_comes);
-          tcase_add_test(tc, disk_fails); tcase_add_test(tc, commits_are_paced);)
+          tcase_add_loop_test(tc, one_slow_commit, 0, 2); tcase_add_test(tc, disk_fails); tcase_add_test(tc, commits_are_paced);)
