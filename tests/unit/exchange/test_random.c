@@ -174,6 +174,8 @@ END_TEST
 /* ---- Two processes ---- */
 
 static struct exchange_env *of[PEERS]; /* whose client it is */
+static struct store *store;
+static struct origin *origin;
 
 static void settle_store(void)
 {
@@ -207,7 +209,7 @@ static void replace(void)
 			peer_leave(&peers[i]);
 	}
 	exchange_env_free(rig.env);
-	rig.env = exchange_env_new(rig.loop, &rig.options, rig_store(), rig_origin(), rig.board, &rig.stats);
+	rig.env = exchange_env_new(rig.loop, &rig.options, store, origin, rig.board, &rig.stats);
 	ck_assert_ptr_nonnull(rig.env);
 }
 
@@ -306,6 +308,8 @@ START_TEST(any_order_in_a_pool)
 	memset(sent, 0, sizeof(sent));
 	memset(paused, 0, sizeof(paused));
 	memset(of, 0, sizeof(of));
+	store = rig_store();
+	origin = rig_origin();
 	fake_store.files = _i % 2;
 	fake_store.spool_max = _i % 3 ? UINT64_MAX : 25000;
 	fake_store.lag = _i % 4 == 3 ? 5000 : 0;
