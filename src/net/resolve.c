@@ -1,7 +1,8 @@
 /*
  * Names to addresses. getaddrinfo blocks for as long as name servers are silent, so it has threads of
  * its own: they are made when they are needed, end when they are not, and go on with what nobody
- * wants any more without anything else waiting for them.
+ * wants any more without anything else waiting for them. No two threads are at the same name: a silent
+ * one does not take the threads from the others.
  */
 #include <errno.h>
 #include <netdb.h>
@@ -22,9 +23,12 @@
 #define IDLE_S        10 /* before a thread ends */
 #define HOST_MAX      256
 
+TAILQ_HEAD(resolves, net_resolve);
+
 struct net_resolve {
 	uint32_t magic;
-	bool waiting; /* for a thread; guarded by the lock */
+	/* Guarded by the lock: where it waits, for a thread or for what another finds; who waits for it. */
+	struct resolves *list, followers;
 	struct net_loop *loop;
 	net_resolve_fn *done; /* NULL: nobody wants it any more */
 	void *arg;
@@ -34,14 +38,13 @@ struct net_resolve {
 	TAILQ_ENTRY(net_resolve) link;
 	char host[HOST_MAX];
 };
-TAILQ_HEAD(resolves, net_resolve);
 
 /* A loop's; outlives it while a thread runs. */
 struct resolver {
 	pthread_mutex_t lock;
 	pthread_cond_t more;
 	struct net_wake *wake; /* NULL: the loop is gone */
-	struct resolves waiting, finished;
+	struct resolves waiting, running, finished;
 	unsigned nwaiting, threads, idle;
 };
 
@@ -84,6 +87,40 @@ static void look_up(struct net_resolve *k)
 		k->err = 0;
 }
 
+/* Who is at this name already. */
+static struct net_resolve *leader_of(struct resolver *rs, const struct net_resolve *k)
+{
+	struct net_resolve *r;
+
+	TAILQ_FOREACH (r, &rs->running, link) {
+		if (strcmp(r->host, k->host) == 0)
+			break;
+	}
+	return r;
+}
+
+static void enlist(struct net_resolve *k, struct resolves *list)
+{
+	TAILQ_INSERT_TAIL(list, k, link);
+	k->list = list;
+}
+
+/* Takes one that waits for a thread and has to have one; NULL: there is none. */
+static struct net_resolve *pick(struct resolver *rs)
+{
+	struct net_resolve *k, *leader;
+
+	while ((k = TAILQ_FIRST(&rs->waiting))) {
+		TAILQ_REMOVE(&rs->waiting, k, link);
+		rs->nwaiting--;
+		leader = leader_of(rs, k);
+		if (!leader)
+			break;
+		enlist(k, &leader->followers);
+	}
+	return k;
+}
+
 /* The next to be looked up; NULL: there has been none for a while. Called, and returns, with the
  * lock held. */
 static struct net_resolve *next(struct resolver *rs)
@@ -94,17 +131,43 @@ static struct net_resolve *next(struct resolver *rs)
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += IDLE_S;
-	while (!(k = TAILQ_FIRST(&rs->waiting))) {
+	while (!(k = pick(rs))) {
 		if (!rs->wake || err == ETIMEDOUT)
 			return NULL;
 		rs->idle++;
 		err = pthread_cond_timedwait(&rs->more, &rs->lock, &until);
 		rs->idle--;
 	}
-	TAILQ_REMOVE(&rs->waiting, k, link);
-	rs->nwaiting--;
-	k->waiting = false;
+	k->list = NULL;
+	TAILQ_INSERT_TAIL(&rs->running, k, link);
 	return k;
+}
+
+static void tell(struct resolver *rs, struct net_resolve *k)
+{
+	k->list = NULL;
+	if (rs->wake)
+		TAILQ_INSERT_TAIL(&rs->finished, k, link);
+	else
+		free(k);
+}
+
+/* It has been looked up. With the lock held. */
+static void conclude(struct resolver *rs, struct net_resolve *k)
+{
+	struct net_resolve *f;
+
+	TAILQ_REMOVE(&rs->running, k, link);
+	while ((f = TAILQ_FIRST(&k->followers))) {
+		TAILQ_REMOVE(&k->followers, f, link);
+		f->err = k->err;
+		f->naddrs = k->naddrs;
+		memcpy(f->addrs, k->addrs, sizeof(f->addrs));
+		tell(rs, f);
+	}
+	tell(rs, k);
+	if (rs->wake)
+		net_wake_send(rs->wake);
 }
 
 static void resolver_free(struct resolver *rs)
@@ -125,12 +188,7 @@ static void *run(void *arg)
 		pthread_mutex_unlock(&rs->lock);
 		look_up(k);
 		pthread_mutex_lock(&rs->lock);
-		if (rs->wake) {
-			TAILQ_INSERT_TAIL(&rs->finished, k, link);
-			net_wake_send(rs->wake);
-		} else {
-			free(k);
-		}
+		conclude(rs, k);
 	}
 	rs->threads--;
 	last = !rs->wake && !rs->threads;
@@ -174,6 +232,7 @@ static struct resolver *resolver_of(struct net_loop *l)
 	if (!rs)
 		return NULL;
 	TAILQ_INIT(&rs->waiting);
+	TAILQ_INIT(&rs->running);
 	TAILQ_INIT(&rs->finished);
 	rs->wake = net_wake_new(l, on_wake, rs);
 	if (!rs->wake) {
@@ -213,15 +272,18 @@ static bool spawn(struct resolver *rs)
 /* Hands it to the threads. False: there is none and none can be had. */
 static bool enqueue(struct resolver *rs, struct net_resolve *k)
 {
+	struct net_resolve *leader;
 	bool ok = true;
 
 	pthread_mutex_lock(&rs->lock);
-	if (rs->nwaiting >= rs->idle && rs->threads < THREADS_MAX)
+	leader = leader_of(rs, k);
+	if (leader)
+		enlist(k, &leader->followers);
+	else if (rs->nwaiting >= rs->idle && rs->threads < THREADS_MAX)
 		ok = spawn(rs) || rs->threads > 0;
-	if (ok) {
-		TAILQ_INSERT_TAIL(&rs->waiting, k, link);
+	if (ok && !leader) {
+		enlist(k, &rs->waiting);
 		rs->nwaiting++;
-		k->waiting = true;
 		pthread_cond_signal(&rs->more);
 	}
 	pthread_mutex_unlock(&rs->lock);
@@ -247,6 +309,7 @@ struct net_resolve *net_resolve_new(struct net_loop *l, struct view host, net_re
 	if (!k)
 		return NULL;
 	k->magic = RESOLVE_MAGIC;
+	TAILQ_INIT(&k->followers);
 	k->loop = l;
 	k->done = done;
 	k->arg = arg;
@@ -271,9 +334,9 @@ void net_resolve_cancel(struct net_resolve *k)
 	k->loop->works--;
 	pthread_mutex_lock(&rs->lock);
 	k->done = NULL;
-	if (k->waiting) {
-		TAILQ_REMOVE(&rs->waiting, k, link);
-		rs->nwaiting--;
+	if (k->list) {
+		TAILQ_REMOVE(k->list, k, link);
+		rs->nwaiting -= k->list == &rs->waiting;
 	} else {
 		k = NULL; /* freed when its thread is through */
 	}
