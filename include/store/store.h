@@ -222,6 +222,9 @@ int store_verify(struct store *s, bool deep, bool repair,
 /* Opens the store of a stopped or running daemon for tools, without the daemon's lock: read-only unless
  * `write` (which takes the lock: LARDER_EBUSY when a daemon runs). Drops to the owner's ids if root. */
 int store_open_tool(const char *dir, bool write, struct store **out, char **why);
+/* Removes all that is stored, without reading any of it: for an index that can't be read any more. LARDER_EBUSY when a
+ * daemon runs; *why as above. */
+int store_empty(const char *dir, char **why);
 /* For tools that write: removes all variants under the key before it returns. The number removed or negative. */
 int64_t store_remove_now(struct store *s, const struct store_key *key);
 

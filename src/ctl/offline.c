@@ -1,9 +1,13 @@
 /* Commands that open the store themselves. */
 #include "ctl.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -77,7 +81,8 @@ int store_usage_command(const struct ctl *c)
 
 /* ---- verify ---- */
 
-#define BAR 40
+#define BAR        40
+#define UNREADABLE 3 /* of the process that checks */
 
 /* "[########                ]  33 % of 1200" */
 static void progress(void *arg, uint64_t done, uint64_t total)
@@ -101,19 +106,30 @@ static void problem(void *arg, const char *text)
 	printf("%s\n", text);
 }
 
-int store_verify_command(const struct ctl *c)
+static int verify(const struct ctl *c)
 {
 	bool deep = c->given & CTL_DEEP, repair = c->given & CTL_REPAIR;
-	struct store *s = ctl_open_store(c, repair);
+	struct store *s = NULL;
+	char *why = NULL;
 	bool tty = isatty(STDERR_FILENO) == 1;
 	int n;
 
+	if (repair && c->store_dir) {
+		n = store_open_tool(c->store_dir, true, &s, &why);
+		free(why);
+		if (n == LARDER_ECORRUPT)
+			return UNREADABLE;
+	}
+	if (!s)
+		s = ctl_open_store(c, repair);
 	if (!s)
 		return CTL_FAILED;
 	n = store_verify(s, deep, repair, tty ? progress : NULL, problem, NULL);
 	if (tty)
 		fputc('\n', stderr);
 	store_close(s);
+	if (n == LARDER_ECORRUPT)
+		return UNREADABLE;
 	if (n < 0)
 		return ctl_fail("%s: %s", c->store_dir, larder_strerror(n));
 	if (n)
@@ -121,6 +137,64 @@ int store_verify_command(const struct ctl *c)
 	else
 		printf("no findings\n");
 	return n ? CTL_FINDINGS : CTL_OK;
+}
+
+static const int FATAL[] = {SIGBUS, SIGSEGV, SIGABRT, SIGFPE};
+
+static int verify_apart(const struct ctl *c)
+{
+	int ret;
+
+	for (size_t i = 0; i < sizeof(FATAL) / sizeof(FATAL[0]); i++)
+		signal(FATAL[i], SIG_DFL);
+	ret = verify(c);
+	fflush(NULL);
+	return ret;
+}
+
+static int unreadable(const struct ctl *c)
+{
+	char *why = NULL;
+	int err;
+
+	printf("the index is damaged so that it can't be read\n");
+	if (c->given & CTL_REPAIR) {
+		err = store_empty(c->store_dir, &why);
+		if (err) {
+			ctl_fail("%s", why ? why : larder_strerror(err));
+			free(why);
+			return CTL_FAILED;
+		}
+		printf("all that was stored has been removed\n");
+	}
+	printf("1 findings%s\n", c->given & CTL_REPAIR ? ", repaired" : "");
+	return CTL_FINDINGS;
+}
+
+/* LMDB trusts its pages: reading damaged ones may end the process, so that is another one. */
+int store_verify_command(const struct ctl *c)
+{
+	int status, sig;
+	pid_t pid;
+
+	fflush(NULL);
+	pid = fork();
+	if (pid == 0)
+		_exit(verify_apart(c));
+	while (pid > 0 && waitpid(pid, &status, 0) < 0) {
+		if (errno != EINTR)
+			pid = -1;
+	}
+	if (pid < 0)
+		return ctl_fail("%s: %s", c->store_dir, strerror(errno));
+	if (WIFEXITED(status))
+		return WEXITSTATUS(status) == UNREADABLE ? unreadable(c) : WEXITSTATUS(status);
+	sig = WTERMSIG(status);
+	for (size_t i = 0; i < sizeof(FATAL) / sizeof(FATAL[0]); i++) {
+		if (sig == FATAL[i])
+			return unreadable(c);
+	}
+	return ctl_fail("%s: the check was ended by signal %d", c->store_dir, sig);
 }
 
 /* ---- purge, when no daemon runs ---- */

@@ -227,6 +227,7 @@ static int prepare_folders(int dir_fd, uid_t uid, gid_t gid)
 	static const char *const files[] = {"lock", "format", "index/data.mdb", "index/lock.mdb",
 	                                    "index/turn"};
 	int spool_fd = -1, err = open_folder(dir_fd, "index", uid, gid, NULL);
+	bool lost;
 
 	if (!err)
 		err = open_folder(dir_fd, "blobs", uid, gid, NULL);
@@ -236,9 +237,13 @@ static int prepare_folders(int dir_fd, uid_t uid, gid_t gid)
 		return err;
 	home_clear_spool(spool_fd, true);
 	close(spool_fd);
-	err = power_lost(dir_fd) ? power_empty(dir_fd) : power_settle(dir_fd);
+	lost = power_lost(dir_fd);
+	err = lost ? power_empty(dir_fd) : power_settle(dir_fd);
 	if (err)
 		return EIO;
+	if (lost)
+		log_warning("store: the machine was stopped before what was written last without syncs "
+		            "had reached the disk: all that was stored has been removed");
 	for (size_t i = 0; i < ARRAY_LEN(files) && (uid != (uid_t)-1 || gid != (gid_t)-1); i++) {
 		if (fchownat(dir_fd, files[i], uid, gid, AT_SYMLINK_NOFOLLOW) && errno != ENOENT)
 			return errno;

@@ -13,7 +13,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "log/log.h"
 #include "write.h"
 
 #define MARK      "unsynced"
@@ -158,11 +157,5 @@ int power_empty(int dir_fd)
 	/* The mark goes once there is nothing left that it warns of. */
 	if (!err && syncfs(dir_fd))
 		err = larder_from_errno(errno);
-	if (!err)
-		err = power_settle(dir_fd);
-	if (!err)
-		log_warning("store: the machine was stopped before what was written last without "
-		            "syncs had "
-		            "reached the disk: all that was stored has been removed");
-	return err;
+	return err ? err : power_settle(dir_fd);
 }

@@ -323,6 +323,27 @@ static int tool_lock(struct store *s, int dir_fd, bool write, struct home_note *
 	return 0;
 }
 
+int store_empty(const char *dir, char **why)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), lock = -1, err, format;
+
+	*why = NULL;
+	err = fd < 0 ? larder_from_errno(errno) : become_owner(fd);
+	if (!err) {
+		format = home_format(fd);
+		err = format == 1 ? home_lock(fd, &lock) : format ? format : LARDER_ENOENT;
+	}
+	if (!err)
+		err = power_empty(fd);
+	if (err)
+		complain(why, err, dir, NULL);
+	if (lock >= 0)
+		close(lock);
+	if (fd >= 0)
+		close(fd);
+	return err;
+}
+
 int store_open_tool(const char *dir, bool write, struct store **out, char **why)
 {
 	struct store_stats *stats = calloc(1, sizeof(*stats));
