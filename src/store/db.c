@@ -15,6 +15,7 @@
 #include "db-private.h"
 
 #define DB_READERS   1022 /* slots in lock.mdb: processes × hits at one moment */
+#define DB_SLOT      64   /* bytes of one, and of each part of the head */
 #define DB_PAGE_HEAD 16   /* of an overflow run */
 #define DB_NODE_HEAD 8
 #define SYSTEM_PAGE  4096U
@@ -126,6 +127,27 @@ static int open_tables(struct db *db, bool create)
 	return rc;
 }
 
+/* LMDB leaves its lock file sparse: on a full disk a reader that takes a slot in a new page of it
+ * would die of SIGBUS. Before it is opened there, as closing it would drop the locks. */
+static int allocate_slots(const char *path)
+{
+	off_t size = (DB_READERS + 3) * DB_SLOT;
+	struct stat st;
+	char *name;
+	int fd, rc = 0;
+
+	if (asprintf(&name, "%s/lock.mdb", path) < 0)
+		return ENOMEM;
+	fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	free(name);
+	if (fd < 0)
+		return errno;
+	if (fstat(fd, &st) || fallocate(fd, 0, 0, st.st_size ? st.st_size : size))
+		rc = errno;
+	close(fd);
+	return rc == EOPNOTSUPP || rc == ENOSYS ? 0 : rc;
+}
+
 static unsigned env_flags(enum db_durability durability, bool readonly)
 {
 	unsigned flags = MDB_NOTLS;
@@ -153,6 +175,8 @@ int db_open(const char *path, uint64_t map, enum db_durability durability, bool 
 	db->magic = DB_MAGIC;
 	db->turn = -1;
 	rc = readonly ? 0 : open_turn(db, path);
+	if (!rc && !readonly)
+		rc = allocate_slots(path);
 	if (!rc)
 		rc = mdb_env_create(&db->env);
 	if (!rc)
