@@ -9,9 +9,8 @@
 #include "base/num.h"
 #include "db-private.h"
 
-#define PUNCH_PAGES_MAX  (1u << 20) /* looked at in one pass */
-#define PUNCH_LOOK_EVERY 64         /* runs between two looks at what has been released */
-#define OFF_MAX          ((off_t)(UINT64_MAX >> 1))
+#define PUNCH_PAGES_MAX (1u << 20) /* looked at in one pass */
+#define OFF_MAX         ((off_t)(UINT64_MAX >> 1))
 
 struct pages {
 	uint64_t *no;
@@ -132,17 +131,43 @@ static int collect(struct db *db, struct pages *p)
 	return err || !rc || rc == MDB_NOTFOUND ? err : db_error(db, rc);
 }
 
-static int punch_runs(struct db *db, const struct pages *p, uint64_t want, uint64_t *released)
-{
-	uint64_t before = db_allocated(db), runs = 0;
-	off_t data = 0;
-	size_t first = 0, i, next;
+struct punching {
+	uint64_t before, want, released;
+	uint64_t since; /* bytes punched since it was looked what that has released */
+};
 
-	*released = 0;
-	/* It goes on where it stopped: what was released there before is still a hole, mostly. */
+static void look_released(struct db *db, struct punching *g)
+{
+	uint64_t now = db_allocated(db);
+
+	g->released = now < g->before ? g->before - now : 0;
+	g->since = 0;
+}
+
+static int punch_run(struct db *db, struct punching *g, off_t start, off_t end)
+{
+	if (fallocate(db->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, start, end - start)) {
+		db->no_holes = errno == EOPNOTSUPP || errno == ENOSYS;
+		return larder_from_errno(errno);
+	}
+	db->punched_to = (uint64_t)(end / db->page);
+	g->since += (uint64_t)(end - start);
+	if (g->since >= g->want - g->released)
+		look_released(db, g);
+	return 0;
+}
+
+/* Runs of `least` pages or more. It goes on where it stopped: what was released there before is still a
+ * hole, mostly. */
+static int punch_pass(struct db *db, const struct pages *p, size_t least, struct punching *g)
+{
+	size_t first = 0, i, next;
+	off_t data = 0;
+	int err = 0;
+
 	while (first < p->n && p->no[first] < db->punched_to)
 		first++;
-	for (size_t done = 0; done < p->n && *released < want; done += next - i) {
+	for (size_t done = 0; !err && done < p->n && g->released < g->want; done += next - i) {
 		off_t start, end;
 
 		i = (first + done) % p->n;
@@ -151,7 +176,8 @@ static int punch_runs(struct db *db, const struct pages *p, uint64_t want, uint6
 		start = end = (off_t)(p->no[i] * db->page);
 		for (next = i; next < p->n && (off_t)(p->no[next] * db->page) == end; next++)
 			end += db->page;
-		db->punched_to = (uint64_t)end / db->page;
+		if (next - i < least)
+			continue;
 		if (data < end) {
 			data = lseek(db->fd, start, SEEK_DATA);
 			if (data < 0)
@@ -159,22 +185,26 @@ static int punch_runs(struct db *db, const struct pages *p, uint64_t want, uint6
 		}
 		if (data >= end)
 			continue;
-		if (fallocate(db->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, start,
-		              end - start)) {
-			db->no_holes = errno == EOPNOTSUPP || errno == ENOSYS;
-			return larder_from_errno(errno);
-		}
+		err = punch_run(db, g, start, end);
 		data = end;
-		if (++runs % PUNCH_LOOK_EVERY == 0 || next == p->n) {
-			uint64_t now = db_allocated(db);
-
-			*released = now < before ? before - now : 0;
-		}
 	}
-	uint64_t now = db_allocated(db);
+	return err;
+}
 
-	*released = now < before ? before - now : 0;
-	return 0;
+/* A hole costs the same whatever its length, and each makes the file system's map of the file longer:
+ * so the long ones come first. */
+static int punch_runs(struct db *db, const struct pages *p, uint64_t want, uint64_t *released)
+{
+	static const size_t least[] = {64, 16, 4, 1};
+	struct punching g = {.before = db_allocated(db), .want = want};
+	int err = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(least) && !err && g.released < want; i++) {
+		err = punch_pass(db, p, least[i], &g);
+		look_released(db, &g);
+	}
+	*released = g.released;
+	return err;
 }
 
 int64_t db_punch(struct db *db, uint64_t want)
