@@ -109,11 +109,12 @@ static int write_row(struct write *w, struct hash128 hash, struct record *r)
 }
 
 /* The place of what is replaced is inherited: a response that was fetched anew is not a new one. */
-static int put_response(struct write *w, struct op *op, struct hash128 hash, uint64_t blob)
+static int put_response(struct write *w, struct op *op, struct hash128 hash, uint64_t blob,
+                        bool fresh)
 {
 	struct record *r = &op->rec, old;
 	struct row_change by = {.length = (int64_t)r->h.length};
-	int ret = row_get(w, hash, &old), err = 0;
+	int ret = fresh ? 0 : row_get(w, hash, &old), err = 0;
 
 	r->h.id = w->st.next_id++;
 	r->h.charge = charge_of(w, record_size(r), blob);
@@ -142,25 +143,36 @@ static int put_response(struct write *w, struct op *op, struct hash128 hash, uin
 	return err ? err : write_row(w, hash, r);
 }
 
+/* `fresh`: nothing is there that it replaces, and no marker to be kept. */
+static bool room_for_insert(struct write *w, const struct record *r, bool fresh)
+{
+	struct write_cost cost = {
+	        .add = {[DB_ENTRIES] = 2, [DB_URLS] = 1, [DB_BLOBS] = r->h.blob},
+	        .pages = db_value_pages(w->s->db, record_size(r)),
+	};
+
+	cost.put[DB_URLS] = 1;
+	if (fresh) {
+		cost.put[DB_ENTRIES] = cost.add[DB_ENTRIES] = 1;
+		cost.put[DB_BLOBS] = r->h.blob;
+	} else {
+		cost.touch[DB_ENTRIES] = r->vary.len ? 3 : 2;
+		cost.touch[DB_QUEUES] = cost.touch[DB_BLOBS] = 2;
+	}
+	return write_room_queues(w, &cost, room_for_inserts(w->s->pool));
+}
+
 static int apply_insert(struct write *w, struct op *op, bool *fatal)
 {
-	struct record *r = &op->rec;
+	struct record *r = &op->rec, old;
 	struct hash128 hash = target(w, op);
-	size_t size = record_size(r);
-	struct write_cost cost = {
-	        .touch = {[DB_ENTRIES] = r->vary.len ? 3 : 2,
-	                  [DB_QUEUES] = 2,
-	                  [DB_URLS] = 1,
-	                  [DB_BLOBS] = 2},
-	        .add = {[DB_ENTRIES] = 2, [DB_QUEUES] = 1, [DB_URLS] = 1, [DB_BLOBS] = 1},
-	        .pages = db_value_pages(w->s->db, size),
-	};
+	bool fresh = !r->vary.len && row_get(w, hash, &old) == 0;
 	uint64_t charge = 0;
-	int err;
+	int err = 0;
 
 	if (r->h.blob && (!op->synced || w->s->pool->intents >= POOL_INTENTS))
 		return APPLY_NO_ROOM;
-	if (!write_room(w, &cost, room_for_inserts(w->s->pool)))
+	if (!room_for_insert(w, r, fresh))
 		return APPLY_NO_ROOM;
 	if (r->h.blob) {
 		err = blob_take(w, op->spool, &charge, &op->linked);
@@ -171,11 +183,12 @@ static int apply_insert(struct write *w, struct op *op, bool *fatal)
 		memcpy(r->h.digest, op->spool->digest, RECORD_DIGEST);
 	}
 	*fatal = true;
-	err = clear_way(w, op);
+	if (!fresh)
+		err = clear_way(w, op);
 	if (!err && r->vary.len)
 		err = list_variant(w, op, hash);
 	if (!err)
-		err = put_response(w, op, hash, charge);
+		err = put_response(w, op, hash, charge, fresh);
 	return err;
 }
 

@@ -5,7 +5,6 @@
 
 #define EVICT_STEPS  4096 /* rows looked at in one transaction */
 #define MAIN_SPACING 8
-#define STEPS_A_PAGE 16   /* fewer than there are rows in a page of a queue */
 
 static uint64_t *bytes_of(struct write *w, enum record_queue q)
 {
@@ -194,37 +193,53 @@ static int judge(struct write *w, const struct step *step, struct record *r)
 	return evict(w, step, r);
 }
 
-static int evict_step(struct write *w, const struct step *step)
+/* What it takes to remove it, or to let it stay. */
+static bool room_for(struct write *w, const struct record *r)
 {
-	struct record r;
-	int ret = row_get(w, step->it.hash, &r);
+	struct write_cost cost = {
+	        .touch = {[DB_ENTRIES] = 1, [DB_URLS] = 1},
+	};
 
-	if (ret == LARDER_ECORRUPT) {
-		stat_add_mt(&w->s->stats->corrupt, 1);
-		ret = row_drop_damaged(w, step->it.hash);
-		if (ret)
-			return ret;
-	} else if (ret < 0) {
-		return ret;
-	} else if (ret == 1 && r.h.kind == RECORD_RESPONSE && r.h.birth == step->birth) {
-		return judge(w, step, &r);
-	}
-	/* Nothing stands there any more, or something younger. */
-	ret = del_row(w, step->it.queue, record_queue_seq(queue_key_view(&step->at)));
-	return ret < 0 ? ret : 0;
+	cost.touch[DB_ENTRIES] += r->vary.len > 0;
+	cost.touch[DB_BLOBS] = r->h.blob;
+	return write_room_queues(w, &cost, room_for_evictions(w->s->pool));
 }
 
-/* Rows leave the queues at their ends, many of them from one page; one that stays may go anywhere. */
-static bool room_for_step(struct write *w, unsigned n)
+static bool room_for_wreck(struct write *w)
 {
 	static const struct write_cost cost = {
 	        .touch = {[DB_ENTRIES] = 2, [DB_QUEUES] = 1, [DB_URLS] = 1, [DB_BLOBS] = 1},
 	        .add = {[DB_QUEUES] = 1},
 	};
-	static const struct write_cost pages = {.touch = {[DB_QUEUES] = 3}};
-	uint64_t limit = room_for_evictions(w->s->pool);
 
-	return (n % STEPS_A_PAGE || write_room(w, &pages, limit)) && write_room(w, &cost, limit);
+	return write_room_queues(w, &cost, room_for_evictions(w->s->pool));
+}
+
+/* 1: done, 0: there is no room for it, or negative. */
+static int evict_step(struct write *w, const struct step *step)
+{
+	struct record r;
+	int ret = row_get(w, step->it.hash, &r);
+
+	if (ret < 0 && ret != LARDER_ECORRUPT)
+		return ret;
+	if (ret == 1 && r.h.kind == RECORD_RESPONSE && r.h.birth == step->birth) {
+		if (!room_for(w, &r))
+			return 0;
+		ret = judge(w, step, &r);
+		return ret < 0 ? ret : 1;
+	}
+	if (!room_for_wreck(w))
+		return 0;
+	if (ret == LARDER_ECORRUPT) {
+		stat_add_mt(&w->s->stats->corrupt, 1);
+		ret = row_drop_damaged(w, step->it.hash);
+		if (ret < 0)
+			return ret;
+	}
+	/* Nothing stands there any more, or something younger. */
+	ret = del_row(w, step->it.queue, record_queue_seq(queue_key_view(&step->at)));
+	return ret < 0 ? ret : 1;
 }
 
 int queue_evict(struct write *w)
@@ -232,15 +247,10 @@ int queue_evict(struct write *w)
 	struct step step;
 	int ret = 1;
 
-	for (unsigned n = 0; n < EVICT_STEPS && write_excess(w); n++) {
-		if (!room_for_step(w, n))
-			break;
+	for (unsigned n = 0; ret > 0 && n < EVICT_STEPS && write_excess(w); n++) {
 		ret = next_row(w, &step);
-		if (ret <= 0)
-			break;
-		ret = evict_step(w, &step);
-		if (ret < 0)
-			break;
+		if (ret > 0)
+			ret = evict_step(w, &step);
 	}
 	return ret < 0 ? ret : 0;
 }

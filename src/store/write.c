@@ -15,6 +15,8 @@
 #define AHEAD_MIN (256ull << 10)
 #define AHEAD_MAX (128ull << 20)
 
+#define STEPS_A_PAGE 16 /* fewer than there are rows in a page of a queue */
+
 static uint64_t least(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
@@ -137,12 +139,13 @@ static uint64_t cost_pages(const struct write *w)
 	uint64_t runs = c->pages + 16 + free_pages(&w->pages) / 256, pages = 0, grown;
 
 	for (int t = 0; t < DB_TABLES; t++) {
-		uint64_t touch = c->touch[t], paths = touch * w->pages.table[t].depth;
-
-		if (!touch)
-			continue;
 		/* A row's leaf, and the one beside it where they are merged. */
-		paths = 2 * touch + least(2 * paths, w->pages.table[t].branches);
+		uint64_t leaves = 2 * c->touch[t] + c->put[t], paths;
+
+		if (!leaves)
+			continue;
+		paths = leaves * w->pages.table[t].depth;
+		paths = leaves + least(paths, w->pages.table[t].branches);
 		pages += least(paths, w->pages.table[t].tree) + c->add[t] + 2;
 	}
 	/* Single pages come from the free ones as long as there are any, allocated or holes. For a
@@ -168,6 +171,7 @@ static void cost_add(struct write_cost *a, const struct write_cost *b)
 {
 	for (int t = 0; t < DB_TABLES; t++) {
 		a->touch[t] += b->touch[t];
+		a->put[t] += b->put[t];
 		a->add[t] += b->add[t];
 	}
 	a->pages += b->pages;
@@ -186,6 +190,21 @@ bool write_room(struct write *w, const struct write_cost *cost, uint64_t limit)
 	w->cost = was;
 	pool_set(&p->index, before);
 	return false;
+}
+
+/* Rows leave the queues at their ends, many of them from one page; they enter at the back of the small
+ * one, and at a handful of places of the main one that move on with them. */
+bool write_room_queues(struct write *w, const struct write_cost *cost, uint64_t limit)
+{
+	static const struct write_cost ends = {.touch = {[DB_QUEUES] = 4}, .add = {[DB_QUEUES] = 4}};
+	struct write_cost sum = *cost;
+
+	if (w->steps % STEPS_A_PAGE == 0)
+		cost_add(&sum, &ends);
+	if (!write_room(w, &sum, limit))
+		return false;
+	w->steps++;
+	return true;
 }
 
 static uint64_t blob_bytes(const struct write *w)

@@ -10,7 +10,8 @@
 #include "store-private.h"
 
 struct write_cost {
-	uint64_t touch[DB_TABLES]; /* rows looked for to change them */
+	uint64_t touch[DB_TABLES]; /* rows changed or taken out */
+	uint64_t put[DB_TABLES];   /* new rows: no page is merged with the one beside it */
 	uint64_t add[DB_TABLES];   /* rows that may split a page */
 	uint64_t pages;            /* of large values */
 };
@@ -23,6 +24,7 @@ struct write {
 	uint64_t base;         /* allocated to the index then */
 	uint64_t reusable, holes; /* free pages that may be used; those that are not allocated */
 	struct write_cost cost;
+	unsigned steps; /* with rows of the queues */
 	uint64_t bury_below; /* doomed before this: their files can go */
 	bool dirs[256]; /* of blobs/, to be synced */
 	bool dirs_made;
@@ -35,6 +37,8 @@ int write_commit(struct write *w);
 void write_abort(struct write *w);
 /* Sets aside the cost of a step, if the whole pool then stays within `limit`. */
 bool write_room(struct write *w, const struct write_cost *cost, uint64_t limit);
+/* The same for a step that also adds to the queues, or takes from their ends. */
+bool write_room_queues(struct write *w, const struct write_cost *cost, uint64_t limit);
 /* Punches holes when the pool nears the cap. Only while nothing was written yet. */
 void write_punch(struct write *w);
 /* Is there anything to commit? While the pool is near the cap there is: pages that were freed can
