@@ -157,8 +157,8 @@ static int punch_run(struct db *db, struct punching *g, off_t start, off_t end)
 	return 0;
 }
 
-/* Runs of `least` pages or more. It goes on where it stopped: what was released there before is still a
- * hole, mostly. */
+/* Runs of `least` pages or more. It goes on where it stopped: what was released there before is
+ * still a hole, mostly. */
 static int punch_pass(struct db *db, const struct pages *p, size_t least, struct punching *g)
 {
 	size_t first = 0, i, next;
@@ -191,8 +191,8 @@ static int punch_pass(struct db *db, const struct pages *p, size_t least, struct
 	return err;
 }
 
-/* A hole costs the same whatever its length, and each makes the file system's map of the file longer:
- * so the long ones come first. */
+/* A hole costs the same whatever its length, and each makes the file system's map of the file
+ * longer: so the long ones come first. */
 static int punch_runs(struct db *db, const struct pages *p, uint64_t want, uint64_t *released)
 {
 	static const size_t least[] = {64, 16, 4, 1};

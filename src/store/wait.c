@@ -2,7 +2,7 @@
 #include "log/log.h"
 #include "store-private.h"
 
-#define STILL_FACTOR 3 /* of store_wait: a disk that others keep busy may take so long for a commit */
+#define STILL_FACTOR 3 /* of store_wait: a busy disk may take so long for a commit */
 
 static const char *const waited_for[WAIT_KINDS] = {"the writer", "room"};
 

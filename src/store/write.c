@@ -192,11 +192,12 @@ bool write_room(struct write *w, const struct write_cost *cost, uint64_t limit)
 	return false;
 }
 
-/* Rows leave the queues at their ends, many of them from one page; they enter at the back of the small
- * one, and at a handful of places of the main one that move on with them. */
+/* Rows leave the queues at their ends, many of them from one page; they enter at the back of the
+ * small one, and at a handful of places of the main one that move on with them. */
 bool write_room_queues(struct write *w, const struct write_cost *cost, uint64_t limit)
 {
-	static const struct write_cost ends = {.touch = {[DB_QUEUES] = 4}, .add = {[DB_QUEUES] = 4}};
+	static const struct write_cost ends = {.touch = {[DB_QUEUES] = 4},
+	                                       .add = {[DB_QUEUES] = 4}};
 	struct write_cost sum = *cost;
 
 	if (w->steps % STEPS_A_PAGE == 0)

@@ -399,6 +399,22 @@ START_TEST(close_answers_everything)
 }
 END_TEST
 
+/* On a full disk a reader that takes a slot of lock.mdb must not need room for it. */
+START_TEST(slots_are_allocated)
+{
+	char path[600];
+	struct stat st;
+	struct fix f;
+
+	fix_start(&f, 64u << 20);
+	snprintf(path, sizeof(path), "%s/index/lock.mdb", f.dir);
+	ck_assert_int_eq(stat(path, &st), 0);
+	ck_assert_int_gt(st.st_size, 64 * 1022);
+	ck_assert_int_ge(st.st_blocks * 512, st.st_size);
+	fix_stop(&f);
+}
+END_TEST
+
 UNIT_MAIN("store/store", tcase_add_loop_test(tc, put_and_find, 0, ARRAY_LEN(sizes));
           tcase_add_test(tc, replace); tcase_add_test(tc, variants);
           tcase_add_test(tc, variants_are_bounded);
@@ -408,4 +424,5 @@ UNIT_MAIN("store/store", tcase_add_loop_test(tc, put_and_find, 0, ARRAY_LEN(size
           tcase_add_test(tc, spool_is_readable_while_it_grows);
           tcase_add_test(tc, limits_of_spool_and_queue);
           tcase_add_test(tc, removed_bodies_count_while_they_are_read);
-          tcase_add_test(tc, close_answers_everything);)
+          tcase_add_test(tc, close_answers_everything);
+          tcase_add_test(tc, slots_are_allocated);)

@@ -189,8 +189,8 @@ static int ask(struct fix *f, struct waiter *w)
 	return store_spool_append(w->sp, view_make(bytes, 40 * KIB));
 }
 
-/* One commit that takes longer than store_wait costs those their place who wait for it, and nobody who
- * comes after them; only one that takes several times as long does. */
+/* One commit that takes longer than store_wait costs those their place who wait for it, and nobody
+ * who comes after them; only one that takes several times as long does. */
 START_TEST(one_slow_commit)
 {
 	struct waiter w[3] = {0};
