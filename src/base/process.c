@@ -34,7 +34,13 @@ uint64_t process_start(uint32_t pid)
 
 bool process_runs(uint32_t pid, uint64_t start)
 {
+	uint64_t now;
+
 	if (kill((pid_t)pid, 0) && errno == ESRCH)
 		return false;
-	return !start || process_start(pid) == start;
+	now = process_start(pid);
+	/* It may have ended in between; what can't be known, for want of descriptors perhaps, is not so. */
+	if (!now)
+		return !kill((pid_t)pid, 0) || errno != ESRCH;
+	return !start || now == start;
 }

@@ -35,9 +35,10 @@ struct hash128 down_whom(const struct exchange *x)
 void down_note(struct fill *f, const struct origin_result *result)
 {
 	struct exchange_env *env = f->env;
+	struct view type = view_of(f->proxy_error);
 	bool connecting = result->err == LARDER_ECONNECT || result->err == LARDER_ERESOLVE ||
-	                  (result->err == LARDER_ETIMEOUT && f->proxy_error &&
-	                   view_eq(view_of(f->proxy_error), V("connection_timeout")));
+	                  (result->err == LARDER_ETIMEOUT && (view_eq(type, V("connection_timeout")) ||
+	                                                      view_eq(type, V("dns_timeout"))));
 
 	if (!env->options->origin_retry || result->head_seen || !connecting)
 		return;

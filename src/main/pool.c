@@ -310,6 +310,16 @@ static void describe_death(const struct child *c, int status, char *dst, size_t 
 		         (int)c->pid, WEXITSTATUS(status));
 }
 
+/* LMDB reads its file as memory: one that is cut off or scrambled ends whoever looks at it. */
+static void suspect_store(const struct pool *p, int status)
+{
+	int sig = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+
+	if (p->store_dir && (sig == SIGBUS || sig == SIGSEGV || sig == SIGABRT))
+		log_error("should the index in %s be damaged, this puts it right once larder has stopped: "
+		          "larderctl -s %s verify --repair", p->store_dir, p->store_dir);
+}
+
 static void child_died(struct pool *p, struct child *c, int status)
 {
 	struct seat *seat = c->seat;
@@ -333,6 +343,7 @@ static void child_died(struct pool *p, struct child *c, int status)
 	g = generation_of(p, seat);
 	if (p->phase == PHASE_STARTING) {
 		log_error("%s before it was ready", text);
+		suspect_store(p, status);
 		p->failed = true;
 	} else if (g == p->next && g && state == CHILD_STARTING) {
 		reload_abandon(p, text);
@@ -340,6 +351,7 @@ static void child_died(struct pool *p, struct child *c, int status)
 		/* A drain that somebody else asked of it is no crash. */
 		if (status != 0) {
 			log_error("%s", text);
+			suspect_store(p, status);
 			stat_add(&p->block->main.crashes, 1);
 		}
 		if (p->phase == PHASE_RUNNING && g)
