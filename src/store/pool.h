@@ -37,6 +37,7 @@ struct pool_scrub {
 	bool known; /* the last pass was read from the index */
 	uint64_t first_ms; /* and when that was */
 	int64_t since_s, ended_s; /* this pass (0: none is under way), the last one */
+	uint64_t ended_ms; /* the same by the monotonic clock; 0: before this daemon */
 	uint64_t rows, total, faults, last_rows, last_faults;
 	uint32_t round, stage, from_len;
 	char from[512];

@@ -74,6 +74,8 @@ static bool due(struct store *s)
 		return true;
 	if (!p->ended_s)
 		return clock_mono_ms() - p->first_ms >= (interval < FIRST_MS ? interval : FIRST_MS);
+	if (p->ended_ms)
+		return clock_mono_ms() - p->ended_ms >= interval;
 	/* A clock that was set back does not put it off. */
 	return p->ended_s > now || (uint64_t)(now - p->ended_s) * 1000 >= interval;
 }
@@ -139,6 +141,7 @@ static void finish(struct store *s)
 	int err;
 
 	__atomic_store_n(&p->ended_s, clock_wall_s(), __ATOMIC_RELAXED);
+	p->ended_ms = clock_mono_ms();
 	pool_set(&p->last_rows, p->rows);
 	pool_set(&p->last_faults, p->faults);
 	__atomic_store_n(&p->since_s, 0, __ATOMIC_RELAXED);
