@@ -130,6 +130,7 @@ def test_wget_mirror(logged, home):
         for name in ("direct", "first", "second"):
             (home / name).mkdir()
             run(command, home, logged if name != "direct" else None, cwd=home / name)
+            logged.settle()
         same_trees(home / "direct", home / "first")
         same_trees(home / "direct", home / "second")
         rows = logged.rows()
