@@ -108,8 +108,8 @@ struct exchange_client_ops {
 	/* More body. Returns the bytes taken (sent or buffered, at most a bounded amount), fewer than given when the
 	 * socket is full: then exchange_writable is called later. */
 	size_t (*data)(void *c, struct view data);
-	/* Would `length` bytes be cheaper to send out of memory than out of a file? */
-	bool (*prefers_memory)(void *c, uint64_t length);
+	/* Are bodies sent out of memory rather than out of files? */
+	bool (*prefers_memory)(void *c);
 	/* The same out of a file (sendfile). */
 	size_t (*file)(void *c, int fd, uint64_t offset, uint64_t len);
 	/* The body is complete. `trailers`: field lines, CRLF each, sent where the framing can. */

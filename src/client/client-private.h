@@ -25,8 +25,6 @@ enum {
 	GATHER_ONE = 8 * 1024,    /* an answer that may wait for those of pipelined requests behind it */
 	PIECE_MAX = 64 * 1024,    /* of body data copied for a full socket */
 	TURN_MAX = 1024 * 1024,   /* bytes sent for one session before others get their turn */
-	LOCAL_MAP_MIN = 8 * 1024 * 1024, /* bodies for clients on this machine that are mapped */
-	LOCAL_LOWAT = 1024 * 1024,       /* and how much of them the kernel takes unsent */
 	LINGER_BYTES = 64 * 1024, /* read and dropped of a client that was answered with close */
 	LINGER_MS = 1000,
 	PROBE_MS = 1000, /* a client that ended its side waits for its answer for so long unasked */
@@ -96,8 +94,6 @@ struct busy {
 	struct http_field fields[];
 };
 
-enum session_local { LOCAL_UNKNOWN, LOCAL_YES, LOCAL_NO };
-
 enum session_state {
 	SESSION_HEAD,   /* waits for a request or the rest of its head */
 	SESSION_RUN,    /* an exchange is at work */
@@ -116,7 +112,6 @@ struct session {
 	bool broken;   /* the connection is of no use any more */
 	bool blocked;  /* the socket took less than was given */
 	bool reset;    /* close with RST */
-	uint8_t local; /* enum session_local */
 	uint8_t depth; /* calls into the exchange under way */
 	uint32_t requests;
 	struct client *client;
@@ -136,10 +131,9 @@ struct session {
 	struct addr addr;
 };
 
-/* The choices of the option send_files, in its order. */
-/* And of half_closed. */
+/* The choices of options, in their order. */
 enum half_closed { HALF_PROBE, HALF_ANSWER, HALF_ABANDON };
-enum send_files { SEND_AUTO, SEND_MAP, SEND_SENDFILE };
+enum send_files { SEND_SENDFILE, SEND_MAP };
 
 struct listening;
 TAILQ_HEAD(session_list, session);
@@ -199,8 +193,6 @@ void session_probe(struct session *s);
  * moment for its next request, which is on its way perhaps: it is answered, with close. May free it. */
 void session_drain(struct session *s);
 #define DRAIN_WAIT_MS 500
-/* Is the client on this machine? */
-bool session_is_local(struct session *s);
 /* Waits for its first or next request, and nothing of it has come. */
 bool session_waits(const struct session *s);
 /* Ends the exchange, if there is one. */

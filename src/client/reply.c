@@ -294,25 +294,12 @@ static size_t send_file(struct session *s, int fd, uint64_t offset, size_t len)
 	return done;
 }
 
-/* Within one machine a long body is cheaper to copy than to hand over by its pages, in large pieces. */
-static bool op_prefers_memory(void *c, uint64_t length)
+static bool op_prefers_memory(void *c)
 {
-	unsigned lowat = LOCAL_LOWAT;
-	struct session *s = c;
+	const struct session *s = c;
 
 	check_magic(s, SESSION_MAGIC);
-	switch (s->client->options->send_files) {
-	case SEND_MAP:
-		return true;
-	case SEND_SENDFILE:
-		return false;
-	default:
-		if (length < LOCAL_MAP_MIN || !session_is_local(s))
-			return false;
-	}
-	if ((uint64_t)s->client->options->notsent_lowat < lowat)
-		setsockopt(s->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat, sizeof(lowat));
-	return true;
+	return s->client->options->send_files == SEND_MAP;
 }
 
 static size_t op_file(void *c, int fd, uint64_t offset, uint64_t len)

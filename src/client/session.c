@@ -117,28 +117,6 @@ void session_new(struct client *c, int fd, const struct exchange_listener *liste
 	session_run(s);
 }
 
-static bool is_local(const struct session *s)
-{
-	struct sockaddr_storage ss;
-	socklen_t len = sizeof(ss);
-	struct addr own;
-
-	if (!s->addr.len)
-		return false;
-	if (addr_classify(&s->addr) & ADDR_LOOPBACK)
-		return true;
-	/* Who comes from the address it came to has never left the machine. */
-	return !getsockname(s->fd, (struct sockaddr *)&ss, &len) &&
-	       addr_from_sa((struct sockaddr *)&ss, len, &own) && addr_same_ip(&s->addr, &own);
-}
-
-bool session_is_local(struct session *s)
-{
-	if (s->local == LOCAL_UNKNOWN)
-		s->local = is_local(s) ? LOCAL_YES : LOCAL_NO;
-	return s->local == LOCAL_YES;
-}
-
 void session_turn_away(struct client *c, int fd, const struct exchange_listener *listener,
                        const struct addr *addr)
 {

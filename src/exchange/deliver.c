@@ -187,7 +187,7 @@ void deliver_stored(struct exchange *x, struct stored_answer *a)
 	unsigned n = 0;
 
 	x->file = a->file;
-	x->as_memory = x->file && x->ops->prefers_memory(x->client, a->length);
+	x->as_memory = x->file && x->ops->prefers_memory(x->client);
 	/* RFC 9110 §13.2.1: conditions are for what would be a success. */
 	if (x->conditional && a->meta->status / 100 == 2) {
 		switch (cache_precondition(x->req.head, a->meta, a->etag, now)) {

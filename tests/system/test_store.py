@@ -98,7 +98,7 @@ def test_a_start_with_a_warm_index_asks_no_thread(larder, origin):
 
 
 @pytest.mark.parametrize("cut", ["last bytes", "half"])
-@pytest.mark.parametrize("way", ["auto", "map", "sendfile"])
+@pytest.mark.parametrize("way", ["map", "sendfile"])
 def test_body_files_cut_under_readers_break_the_transfer(larder, origin, way, cut):
     sent = random.Random(5).randbytes((12 << 20) + 100)
     origin.on("/x", answer(sent, fields=[FRESH]))

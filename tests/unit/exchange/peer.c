@@ -113,7 +113,7 @@ static void op_detach(void *c)
 	leave(p, LEAVE_DETACH);
 }
 
-static bool op_prefers_memory(void *c, uint64_t length)
+static bool op_prefers_memory(void *c)
 {
 	struct peer *p = c;
 
