@@ -172,6 +172,16 @@ def memory(pid):
     return total
 
 
+def touch_pages(folder, size):
+    """Has the machine own as much memory as a turn may fill with new pages: in a virtual one the first use of a page
+    costs many times the second, and whoever comes first would pay for all."""
+    path, piece = Path(folder) / "touched", bytes(1 << 20)
+    with open(path, "wb") as f:
+        for _ in range(size >> 20):
+            f.write(piece)
+    path.unlink()
+
+
 def settle(pid, seconds=20):
     """Waits until a server has little left to do."""
     end, quiet, last = time.monotonic() + seconds, 0, cpu(pid)

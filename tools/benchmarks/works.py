@@ -170,6 +170,7 @@ class Miss(Work):
 
     def turn(self, bench, server, number):
         os.sync()  # nobody pays for what the one before left to write
+        processes.touch_pages(server.dir, 3 << 30)
         first = self.next.get(server.name, 0)
         target = f"/{self.size}/m/#"
         result, fetched = bench.load(server, target, self.size, bench.timed() + ["-S", "-f", first], 64)
