@@ -229,6 +229,7 @@ struct writer {
 	struct op *trim; /* asked for and not done yet */
 	/* The writer's own: */
 	bool unsynced;
+	uint64_t peak; /* of bytes, since memory was given back; under the lock */
 	uint64_t began_ms; /* the last batch */
 	uint64_t synced_ms, sweep_ms;
 	unsigned sweep_dir; /* 256: no sweep is going on */

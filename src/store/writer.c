@@ -1,5 +1,6 @@
 /* The writer thread: group commits. */
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -9,8 +10,9 @@
 #include "net/loop.h"
 #include "write.h"
 
-#define TRIES_MAX     24 /* transactions that an insert may wait for room */
-#define HOUSEWORK_MAX 8  /* transactions in a row that only make room */
+#define PEAK_KEPT     (8u << 20) /* bytes of a queue whose memory is kept */
+#define TRIES_MAX     24         /* transactions that an insert may wait for room */
+#define HOUSEWORK_MAX 8          /* transactions in a row that only make room */
 #define TICK_MS       1000
 #define FULL_FACTOR   2 /* of queue_bytes: what is there when the queue fills up still gets in */
 #define BREATH_MS     5
@@ -103,6 +105,7 @@ int writer_queue(struct store *s, struct op *op)
 	} else {
 		TAILQ_INSERT_TAIL(&w->queue, op, link);
 		w->bytes += op->bytes;
+		w->peak = w->bytes > w->peak ? w->bytes : w->peak;
 		w->queued++;
 		w->urgent += op->kind == OP_REMOVE;
 		s->waits.queued += op->bytes;
@@ -490,6 +493,21 @@ static void duties_run(struct store *s, unsigned duties)
 		trim_run(s);
 }
 
+/* What a burst left in the allocator's hands goes back to the system once there is nothing to do.
+ */
+static void give_back(struct writer *w)
+{
+	bool much;
+
+	pthread_mutex_lock(&w->lock);
+	much = TAILQ_EMPTY(&w->queue) && w->peak > PEAK_KEPT;
+	if (much)
+		w->peak = w->bytes;
+	pthread_mutex_unlock(&w->lock);
+	if (much)
+		malloc_trim(0);
+}
+
 static void *run(void *arg)
 {
 	struct store *s = arg;
@@ -503,6 +521,8 @@ static void *run(void *arg)
 		TAILQ_INIT(&b.done);
 		if (!take(s, &b, &duties))
 			break;
+		if (!b.n)
+			give_back(&s->writer);
 		run_batch(s, &b,
 		          pool_get(&p->doomed) || p->intents ||
 		                  pool_allocated(p) + pool_wanted(p) >
