@@ -78,6 +78,7 @@ void room_full(struct store *s)
 	if (now >= pool_cap(p))
 		return;
 	pool_set(&p->full, now);
+	stat_add_mt(&s->stats->disk_full, 1);
 	log_limited(&told, LOG_L_WARNING,
 	            "store: the disk of %s is full: %lu MiB are used instead of %lu", s->dir,
 	            (unsigned long)(now >> 20), (unsigned long)(pool_get(&p->cap) >> 20));

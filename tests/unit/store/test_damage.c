@@ -22,8 +22,9 @@ static void spoil_row(struct fix *f, const char *text, size_t cut, int at, char 
 	ck_assert_int_eq(db_get(f->s->db, txn, DB_ENTRIES, view_make(k.bytes, 16), &row), 1);
 	copy = malloc(row.len);
 	memcpy(copy, row.ptr, row.len);
+	/* What changes with the clock may have that value already. */
 	if (at >= 0)
-		copy[at] = with;
+		copy[at] = copy[at] == with ? (char)~with : with;
 	ck_assert_int_eq(db_put(f->s->db, txn, DB_ENTRIES, view_make(k.bytes, 16),
 	                        view_make(copy, row.len - cut)),
 	                 0);
