@@ -164,11 +164,17 @@ struct exchange_sent {
 /* The end: logs and frees. Also when the client goes away at any moment. */
 void exchange_sent(struct exchange *x, const struct exchange_sent *sent);
 
-/* A complete error page for faults that the protocol side finds before there is an exchange (400, 408, 414,
- * 431, 503 …): appends head lines (as exchange_reply.head, with Proxy-Status) to *head and the page to *body. `accept_html`:
- * the client said it takes HTML. */
-int exchange_error_page(struct view pseudonym, unsigned status, const char *proxy_error,
-                        const char *detail, bool accept_html, struct buf *head, struct buf *body);
+/* A complete error page, also for faults that the protocol side finds before there is an exchange (400, 408, 414,
+ * 431, 503 …): appends head lines (as exchange_reply.head, with Proxy-Status) to *head and the page to *body. */
+struct exchange_fault {
+	unsigned status;
+	const char *proxy_error; /* RFC 9209 §2.3; NULL: none of these */
+	const char *detail;      /* a sentence */
+	struct view next_hop;    /* the origin that failed, where the client may know it; else empty */
+	bool html;               /* the client said it takes HTML */
+};
+int exchange_error_page(struct view pseudonym, const struct exchange_fault *fault, struct buf *head,
+                        struct buf *body);
 /* Logs a request that never became an exchange. */
 void exchange_log_refused(const struct exchange_listener *listener, const struct addr *client,
                           const struct http_head *head, unsigned status, const char *detail,

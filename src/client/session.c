@@ -272,7 +272,8 @@ void session_refuse(struct session *s, unsigned status, const char *proxy_error,
 	struct client *c = s->client;
 	struct busy *b = s->busy;
 	bool parsed = b->head_len > 0;
-	bool html = parsed && http_list_has(&b->head, HTTP_ACCEPT, V("text/html"));
+	struct exchange_fault fault = {.status = status, .proxy_error = proxy_error, .detail = detail,
+		.html = parsed && http_list_has(&b->head, HTTP_ACCEPT, V("text/html"))};
 	static const char close_line[] = "Connection: close\r\n\r\n";
 	struct iovec iov[4];
 	struct buf head, body;
@@ -284,8 +285,7 @@ void session_refuse(struct session *s, unsigned status, const char *proxy_error,
 	buf_init(&body, 64 * 1024);
 	b->keep = false;
 	s->state = SESSION_FLUSH;
-	if (exchange_error_page(exchange_pseudonym(c->env), status, proxy_error, detail, html,
-	                        &head, &body)) {
+	if (exchange_error_page(exchange_pseudonym(c->env), &fault, &head, &body)) {
 		s->broken = true;
 	} else {
 		iov[1] = (struct iovec){head.data, head.len};

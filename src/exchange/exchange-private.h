@@ -70,6 +70,9 @@ struct exchange_env {
 	struct buf scratch;
 };
 
+/* Option via, in the order of its words. */
+enum { EXCHANGE_VIA_OFF, EXCHANGE_VIA_RESPONSE, EXCHANGE_VIA_BOTH, EXCHANGE_VIA_REMOVE };
+
 enum outcome { OUT_NONE, OUT_HIT, OUT_STALE, OUT_REVALIDATED, OUT_MISS, OUT_PASS, OUT_TUNNEL,
 	       OUT_DENIED, OUT_ERROR };
 

@@ -57,9 +57,13 @@ static void own_head(struct fill *f, const struct http_head *head, char line[DAT
 			view_make(line, 4), view_make(line + 6, HTTP_DATE_LEN), HTTP_DATE, 0};
 	}
 	http_head_mark_hops(h);
-	/* RFC 9110 §8.6: none in a 204, whatever its origin thinks. */
-	for (unsigned i = 0; head->status == 204 && i < h->nfields; i++)
-		h->fields[i].hop |= h->fields[i].id == HTTP_CONTENT_LENGTH;
+	for (unsigned i = 0; i < h->nfields; i++) {
+		/* RFC 9110 §8.6: none in a 204, whatever its origin thinks. */
+		if (head->status == 204 && h->fields[i].id == HTTP_CONTENT_LENGTH)
+			h->fields[i].hop = 1;
+		if (h->fields[i].id == HTTP_VIA && f->listener->options.via == EXCHANGE_VIA_REMOVE)
+			h->fields[i].hop = 1;
+	}
 }
 
 /* 304 to our validators (RFC 9111 §4.3.4). */

@@ -48,7 +48,7 @@ void lines_generate(struct exchange *x, int64_t age, const struct cache_status *
 		buf_addu(b, (uint64_t)age);
 		BUF_ADD_LIT(b, "\r\n");
 	}
-	if (o->via != 0) {
+	if (o->via == EXCHANGE_VIA_RESPONSE || o->via == EXCHANGE_VIA_BOTH) {
 		BUF_ADD_LIT(b, "Via: 1.1 ");
 		buf_addv(b, view_of(x->env->pseudonym));
 		BUF_ADD_LIT(b, "\r\n");

@@ -43,29 +43,41 @@ static void add_body(struct view us, unsigned status, const char *detail, bool h
 	BUF_ADD_LIT(b, " (larder)</footer>\n</body>\n</html>\n");
 }
 
-int exchange_error_page(struct view pseudonym, unsigned status, const char *proxy_error,
-                        const char *detail, bool accept_html, struct buf *head, struct buf *body)
+/* RFC 9209 §2 */
+static void add_proxy_status(struct view pseudonym, const struct exchange_fault *fault, struct buf *b)
 {
+	BUF_ADD_LIT(b, "Proxy-Status: ");
+	http_sf_add_token(b, pseudonym);
+	if (fault->proxy_error)
+		buf_printf(b, "; error=%s", fault->proxy_error);
+	if (fault->next_hop.len) {
+		BUF_ADD_LIT(b, "; next-hop=");
+		http_sf_add_string(b, fault->next_hop);
+	}
+	BUF_ADD_LIT(b, "; details=");
+	http_sf_add_string(b, view_of(fault->detail));
+	BUF_ADD_LIT(b, "\r\n");
+}
+
+int exchange_error_page(struct view pseudonym, const struct exchange_fault *fault, struct buf *head,
+                        struct buf *body)
+{
+	unsigned status = fault->status;
 	char date[HTTP_DATE_LEN];
 	size_t before = body->len;
 
-	add_body(pseudonym, status, detail, accept_html, body);
+	add_body(pseudonym, status, fault->detail, fault->html, body);
 	if (body->err)
 		return body->err;
 	http_date_format(clock_wall_s(), date);
 	buf_printf(head, "HTTP/1.1 %u %s\r\nDate: %.*s\r\nCache-Control: no-store\r\nContent-Type: text/%s; charset=utf-8\r\n",
-	           status, http_reason(status), HTTP_DATE_LEN, date, accept_html ? "html" : "plain");
+	           status, http_reason(status), HTTP_DATE_LEN, date, fault->html ? "html" : "plain");
 	if (status == 405)
 		BUF_ADD_LIT(head, "Allow: GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS\r\n");
 	if (status == 503 || status == 429)
 		BUF_ADD_LIT(head, "Retry-After: 5\r\n");
-	buf_printf(head, "Content-Length: %zu\r\nProxy-Status: ", body->len - before);
-	http_sf_add_token(head, pseudonym);
-	if (proxy_error)
-		buf_printf(head, "; error=%s", proxy_error);
-	BUF_ADD_LIT(head, "; details=");
-	http_sf_add_string(head, view_of(detail));
-	BUF_ADD_LIT(head, "\r\n");
+	buf_printf(head, "Content-Length: %zu\r\n", body->len - before);
+	add_proxy_status(pseudonym, fault, head);
 	return head->err;
 }
 
@@ -86,6 +98,8 @@ struct step reply_error(struct exchange *x, unsigned status, const char *proxy_e
 	struct exchange_reply r = {.status = status, .complete = true};
 	/* The outcome is chosen by who calls; without one it is an error of ours. */
 	struct cache_status cs = {.fwd = NULL, .detail = NULL};
+	struct exchange_fault fault = {.status = status, .proxy_error = proxy_error, .detail = detail,
+		                       .html = wants_html(x->req.head)};
 	size_t from;
 
 	if (x->replied)
@@ -96,8 +110,10 @@ struct step reply_error(struct exchange *x, unsigned status, const char *proxy_e
 		x->error = arena_str(&x->arena, view_of(detail));
 	buf_reset(&x->lines);
 	buf_reset(&x->page);
-	if (exchange_error_page(view_of(x->env->pseudonym), status, proxy_error, detail,
-	                        wants_html(x->req.head), &x->lines, &x->page)) {
+	/* Where a reverse listener's origin stands is not for visitors. */
+	if (x->fwd && proxy_error && x->listener->kind == EXCHANGE_FORWARD)
+		fault.next_hop = x->req.target->authority;
+	if (exchange_error_page(view_of(x->env->pseudonym), &fault, &x->lines, &x->page)) {
 		x->finished = true;
 		x->ops->abort(x->client);
 		return STEP_WAIT;

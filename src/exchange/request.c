@@ -1,14 +1,8 @@
-#include "exchange-private.h"
+#include "request.h"
 
 #include "base/num.h"
 
-#define LINES_ADDED 12
-
-struct request_lines {
-	struct view *lines;
-	unsigned n;
-	int err; /* one line that failed fails the request */
-};
+#define LINES_ADDED (8 + FORWARDED_LINES)
 
 static bool is_condition(uint16_t id)
 {
@@ -28,10 +22,8 @@ static bool is_dropped(struct exchange *x, const struct http_field *f, const str
 		return plan->drop_range;
 	case HTTP_MAX_FORWARDS:
 		return x->method == HTTP_METHOD_TRACE || x->method == HTTP_METHOD_OPTIONS;
-	case HTTP_X_FORWARDED_FOR:
-		return x->listener->options.forwarded_for;
 	default:
-		return f->hop || (plan->drop_conditions && is_condition(f->id));
+		return f->hop || (plan->drop_conditions && is_condition(f->id)) || forwarded_drops(x, f);
 	}
 }
 
@@ -55,8 +47,8 @@ static char *append(char *dst, struct view v)
 	return dst + v.len;
 }
 
-static void add_line(struct request_lines *r, struct arena *arena, const char *name, struct view value,
-                     struct view more)
+void request_line_add(struct request_lines *r, struct arena *arena, const char *name, struct view value,
+                      struct view more)
 {
 	struct view n = view_of(name), colon = V(": ");
 	size_t len = n.len + colon.len + value.len + more.len;
@@ -68,39 +60,6 @@ static void add_line(struct request_lines *r, struct arena *arena, const char *n
 	}
 	r->lines[r->n++] = view_make(line, len);
 	append(append(append(append(line, n), colon), value), more);
-}
-
-/* Via, or where it is unwanted in requests CDN-Loop, so that loops can be seen (RFC 9110 §7.6.3, RFC 8586). */
-static void add_trace_of_us(struct exchange *x, struct request_lines *r, struct arena *arena)
-{
-	struct view us = view_of(x->env->pseudonym);
-
-	if (x->listener->options.via == 2)
-		add_line(r, arena, "Via", x->req.head->minor ? V("1.1 ") : V("1.0 "), us);
-	else
-		add_line(r, arena, "CDN-Loop", us, V(""));
-}
-
-static void add_forwarded(struct exchange *x, struct request_lines *r, struct arena *arena)
-{
-	struct http_list l;
-	struct view member, scheme = x->req.target->scheme == HTTP_SCHEME_HTTPS ? V("https") : V("http");
-	char ip[ADDR_TEXT_MAX];
-	struct buf b;
-
-	buf_init(&b, 64 * 1024);
-	http_list_init(&l, x->req.head, HTTP_X_FORWARDED_FOR);
-	while (http_list_next(&l, &member)) {
-		buf_addv(&b, member);
-		BUF_ADD_LIT(&b, ", ");
-	}
-	add_line(r, arena, "X-Forwarded-For", b.err ? V("") : buf_view(&b),
-	         view_of(addr_format_ip(&x->req.client, ip)));
-	buf_fini(&b);
-	if (!http_find(x->req.head, HTTP_X_FORWARDED_PROTO, 0))
-		add_line(r, arena, "X-Forwarded-Proto", scheme, V(""));
-	if (!http_find(x->req.head, HTTP_X_FORWARDED_HOST, 0) && x->req.target->authority.len)
-		add_line(r, arena, "X-Forwarded-Host", x->req.target->authority, V(""));
 }
 
 static void add_validators(struct request_lines *r, struct view lines)
@@ -124,7 +83,7 @@ static void add_max_forwards(struct exchange *x, struct request_lines *r, struct
 	if ((x->method != HTTP_METHOD_TRACE && x->method != HTTP_METHOD_OPTIONS) || !v.ptr ||
 	    num_parse_saturating(v, UINT32_MAX, &n) || n == 0)
 		return;
-	add_line(r, arena, "Max-Forwards", view_make(text, num_format_u64(n - 1, text)), V(""));
+	request_line_add(r, arena, "Max-Forwards", view_make(text, num_format_u64(n - 1, text)), V(""));
 }
 
 static int build_lines(struct exchange *x, const struct request_plan *plan, struct arena *arena,
@@ -135,16 +94,14 @@ static int build_lines(struct exchange *x, const struct request_plan *plan, stru
 	r->lines = arena_alloc(arena, (h->nfields + LINES_ADDED) * sizeof(*r->lines));
 	if (!r->lines)
 		return LARDER_ENOMEM;
-	add_line(r, arena, "Host", host_value(x), V(""));
+	request_line_add(r, arena, "Host", host_value(x), V(""));
 	for (unsigned i = 0; i < h->nfields; i++) {
 		if (!is_dropped(x, &h->fields[i], plan))
 			r->lines[r->n++] = lines_raw(&h->fields[i]);
 	}
 	add_validators(r, plan->validators);
 	add_max_forwards(x, r, arena);
-	if (x->listener->options.forwarded_for)
-		add_forwarded(x, r, arena);
-	add_trace_of_us(x, r, arena);
+	forwarded_add(x, r, arena);
 	return r->err;
 }
 

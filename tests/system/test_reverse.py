@@ -1,4 +1,4 @@
-"""The reverse proxy: a fixed origin, names, Host, forwarded-for."""
+"""The reverse proxy: a fixed origin, names, Host."""
 
 import pytest
 
@@ -95,20 +95,6 @@ def test_http10_without_host(site, connect):
     c = connect(site.port)
     c.send("GET /old HTTP/1.0\r\n\r\n")
     assert c.response().status == 200
-
-
-def test_forwarded_for(larder, origin):
-    origin.on("*", fresh_page)
-    d = larder(f"reverse,http://{origin.authority}", options=["forwarded_for=yes"])
-    d.get("/", "X-Forwarded-For: 192.0.2.7", host="www.example")
-    assert origin.last().get("X-Forwarded-For") == "192.0.2.7, 127.0.0.1"
-    assert origin.last().get("X-Forwarded-Proto") == "http"
-    assert origin.last().get("X-Forwarded-Host") == "www.example"
-
-
-def test_forwarded_for_is_off_by_default(site, origin):
-    site.get("/", host="www.example")
-    assert not origin.last().has("X-Forwarded-For")
 
 
 def test_visitors_cannot_force_the_origin(larder, origin):

@@ -327,11 +327,11 @@ struct view exchange_pseudonym(const struct exchange_env *env)
 	return V("larder");
 }
 
-int exchange_error_page(struct view pseudonym, unsigned status, const char *proxy_error,
-                        const char *detail, bool accept_html, struct buf *head, struct buf *body)
+int exchange_error_page(struct view pseudonym, const struct exchange_fault *fault, struct buf *head,
+                        struct buf *body)
 {
-	buf_printf(body, "%s\n", detail);
-	return buf_printf(head, "HTTP/1.1 %u E\r\nContent-Length: %zu\r\n", status, body->len);
+	buf_printf(body, "%s\n", fault->detail);
+	return buf_printf(head, "HTTP/1.1 %u E\r\nContent-Length: %zu\r\n", fault->status, body->len);
 }
 
 void exchange_log_refused(const struct exchange_listener *listener, const struct addr *client,

@@ -65,15 +65,21 @@ END_TEST
 START_TEST(makes_error_pages)
 {
 	struct buf head, body;
-	char want[64];
+	char want[128];
 
 	buf_init(&head, 4096);
 	buf_init(&body, 4096);
-	ck_assert_int_eq(exchange_error_page(V("name"), 502, "dns_error", "No \"such\" <host>.", _i == 1,
+	ck_assert_int_eq(exchange_error_page(V("name"),
+	                                     &(struct exchange_fault){.status = 502, .proxy_error = "dns_error",
+	                                             .detail = "No \"such\" <host>.", .html = _i == 1,
+	                                             .next_hop = _i == 1 ? V("a:81") : V("")},
 	                                     &head, &body), 0);
 	ck_assert(buf_cstr(&head) && buf_cstr(&body));
 	ck_assert_ptr_nonnull(strstr(head.data, "HTTP/1.1 502 Bad Gateway\r\n"));
-	ck_assert_ptr_nonnull(strstr(head.data, "Proxy-Status: name; error=dns_error; details=\"No \\\"such\\\" <host>.\"\r\n"));
+	snprintf(want, sizeof(want), "error=dns_error;%s details=\"No \\\"such\\\" <host>.\"\r\n",
+	         _i == 1 ? " next-hop=\"a:81\";" : "");
+	ck_assert_ptr_nonnull(strstr(head.data, "Proxy-Status: name; "));
+	ck_assert_ptr_nonnull(strstr(head.data, want));
 	snprintf(want, sizeof(want), "Content-Length: %zu\r\n", body.len);
 	ck_assert_ptr_nonnull(strstr(head.data, want));
 	if (_i == 1) {
