@@ -45,6 +45,9 @@ enum cache_flag {
 	CACHE_F_NO_TRANSFORM = 1 << 8,
 	CACHE_F_ACCEPT_RANGES_NONE = 1 << 9,
 	CACHE_F_DATE = 1 << 10, /* the origin sent a Date */
+	CACHE_F_CODED = 1 << 11, /* the content is gzip or deflate */
+	CACHE_F_RECODED = 1 << 12, /* CODED by the cache itself, as gzip; the stored head does not say so */
+	CACHE_F_ETAG_WEAKENED = 1 << 13, /* by the same: at the origin it is strong */
 };
 
 /* Kept in every record: fixed layout, host byte order, part of the on-disk format. */

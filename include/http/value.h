@@ -42,6 +42,14 @@ enum http_range_outcome http_range_parse(struct view value, uint64_t length,
  * Returns 1 with the range, 2 for the unsatisfied form, LARDER_EINVAL. */
 int http_content_range_parse(struct view value, struct http_range *range, uint64_t *length);
 
+/* The one content coding (RFC 9110 §8.4) of a response: none, one that zlib knows, or others (several, unknown). */
+enum http_coding { HTTP_CODING_NONE, HTTP_CODING_GZIP, HTTP_CODING_DEFLATE, HTTP_CODING_OTHER };
+enum http_coding http_content_coding(const struct http_head *res);
+/* The weight, in thousandths, that a request's Accept-Encoding (§12.5.3) gives a coding ("gzip", "identity"); 0: it is
+ * not taken. HTTP_CODING_UNSAID where there is no such field: all are. */
+enum { HTTP_CODING_UNSAID = -1 };
+int http_coding_weight(const struct http_head *req, struct view coding);
+
 /* Appends an RFC 9651 String of printable ASCII (others are dropped), quoted. */
 int http_sf_add_string(struct buf *out, struct view text);
 /* Appends a Token if `text` is one, else a String. */

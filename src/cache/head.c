@@ -92,6 +92,14 @@ int cache_304_write(const struct http_head *stored, struct buf *out)
 	return out->err;
 }
 
+/* A tag as its origin has it. */
+static struct view origin_tag(struct view etag, const struct cache_meta *meta)
+{
+	if ((meta->flags & CACHE_F_ETAG_WEAKENED) && view_starts(etag, V("W/")))
+		return view_from(etag, 2);
+	return etag;
+}
+
 int cache_validators_write(const struct http_head *stored, const struct cache_meta *meta,
                            struct buf *out)
 {
@@ -100,7 +108,7 @@ int cache_validators_write(const struct http_head *stored, const struct cache_me
 	int any = 0;
 
 	if ((meta->flags & CACHE_F_ETAG) && etag) {
-		add_field(V("If-None-Match"), etag->value, out);
+		add_field(V("If-None-Match"), origin_tag(etag->value, meta), out);
 		any = 1;
 	}
 	if ((meta->flags & CACHE_F_LAST_MODIFIED) && modified) {
@@ -111,10 +119,11 @@ int cache_validators_write(const struct http_head *stored, const struct cache_me
 }
 
 /* The 304's entity-tag against the stored one. 1: the same, 0: another, -1: nothing to compare. */
-static int match_etag(const struct http_head *stored, const struct http_head *res304)
+static int match_etag(const struct http_head *stored, const struct cache_meta *meta,
+                      const struct http_head *res304)
 {
 	bool present;
-	struct view ours = cache_single(stored, HTTP_ETAG, &present);
+	struct view ours = origin_tag(cache_single(stored, HTTP_ETAG, &present), meta);
 	struct view theirs = cache_single(res304, HTTP_ETAG, &present);
 	struct http_etag a, b;
 
@@ -128,7 +137,7 @@ static int match_etag(const struct http_head *stored, const struct http_head *re
 bool cache_304_selects(const struct http_head *stored, const struct cache_meta *meta,
                        const struct http_head *res304)
 {
-	int etag = match_etag(stored, res304);
+	int etag = match_etag(stored, meta, res304);
 	bool present;
 	struct view modified = cache_single(res304, HTTP_LAST_MODIFIED, &present);
 	int64_t t;

@@ -150,6 +150,12 @@ void cache_meta_fill(const struct cache_options *o, const struct http_head *res,
 		m->flags |= CACHE_F_IMMUTABLE;
 	if (cc->set & CACHE_CC_NO_TRANSFORM)
 		m->flags |= CACHE_F_NO_TRANSFORM;
+	if (http_find(res, HTTP_CONTENT_ENCODING, 0)) {
+		enum http_coding coding = http_content_coding(res);
+
+		if (coding == HTTP_CODING_GZIP || coding == HTTP_CODING_DEFLATE)
+			m->flags |= CACHE_F_CODED;
+	}
 	if (http_list_has(res, HTTP_ACCEPT_RANGES, V("none")))
 		m->flags |= CACHE_F_ACCEPT_RANGES_NONE;
 	set_validators(res, m);

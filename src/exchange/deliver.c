@@ -188,6 +188,7 @@ void deliver_stored(struct exchange *x, struct stored_answer *a)
 
 	x->file = a->file;
 	x->as_memory = x->file && x->ops->prefers_memory(x->client);
+	decode_prepare(x, a);
 	/* RFC 9110 §13.2.1: conditions are for what would be a success. */
 	if (x->conditional && a->meta->status / 100 == 2) {
 		switch (cache_precondition(x->req.head, a->meta, a->etag, now)) {
@@ -200,6 +201,11 @@ void deliver_stored(struct exchange *x, struct stored_answer *a)
 		case CACHE_COND_NONE:
 			break;
 		}
+	}
+	decode_line(x, a);
+	if (a->decoded && decode_begin(x, a)) {
+		exchange_run(x, reply_error(x, 503, NULL, "Out of memory."));
+		return;
 	}
 	/* RFC 9110 §14.2: Range is for GET, and for what would be a 200. */
 	if (x->ranged && x->method == HTTP_METHOD_GET && a->meta->status == 200 &&
@@ -224,8 +230,6 @@ void deliver_stored(struct exchange *x, struct stored_answer *a)
 }
 
 /* ---- Feeding ---- */
-
-enum fed { FED_SOME, FED_WAIT, FED_END, FED_BROKEN };
 
 static void on_warm(void *arg)
 {
@@ -270,31 +274,45 @@ static struct store_piece file_piece(struct exchange *x, uint64_t offset, uint64
 	return piece;
 }
 
-/* Some of the present data segment, from the blob or the fill. *sent: bytes the client took. */
-static enum fed feed_data(struct exchange *x, uint64_t offset, uint64_t want, uint64_t *sent)
+enum fed deliver_source(struct exchange *x, uint64_t offset, uint64_t want, struct store_piece *piece)
 {
-	struct store_piece piece = {.fd = -1};
-
-	if (!pace_client(x, &want))
-		return FED_WAIT;
 	if (x->file) {
 		want = in_memory(x, offset, want);
 		if (!want)
 			return FED_WAIT;
-		piece = file_piece(x, offset, want);
+		*piece = file_piece(x, offset, want);
 	} else {
 		if (!x->fill)
 			return FED_BROKEN;
-		if (!fill_read(x->fill, offset, &piece))
+		if (!fill_read(x->fill, offset, piece))
 			return FED_BROKEN;
-		if (piece.len == 0) {
+		if (piece->len == 0) {
 			if (x->fill->state == FILL_COMPLETE)
 				return FED_END;
 			return x->fill->state == FILL_FAILED ? FED_BROKEN : FED_WAIT;
 		}
 	}
-	if (piece.len > want)
-		piece.len = want;
+	if (piece->len > want)
+		piece->len = want;
+	return FED_SOME;
+}
+
+/* Some of the present data segment, from the blob or the fill. *sent: bytes the client took. */
+static enum fed feed_data(struct exchange *x, uint64_t offset, uint64_t want, uint64_t *sent)
+{
+	struct store_piece piece = {.fd = -1};
+	enum fed fed;
+
+	if (!pace_client(x, &want))
+		return FED_WAIT;
+	if (x->decoder) {
+		fed = decode_feed(x, want, sent);
+		pace_client_sent(x, *sent);
+		return fed;
+	}
+	fed = deliver_source(x, offset, want, &piece);
+	if (fed != FED_SOME)
+		return fed;
 	if (piece.len > FILE_STEP)
 		piece.len = FILE_STEP;
 	if (piece.fd >= 0)

@@ -138,6 +138,7 @@ struct exchange_env *exchange_env_new(struct net_loop *l, const struct exchange_
 	TAILQ_INIT(&env->spare);
 	LIST_INIT(&env->all_fills);
 	LIST_INIT(&env->tunnels);
+	LIST_INIT(&env->recodes);
 	for (size_t i = 0; i < FILL_BUCKETS; i++) {
 		LIST_INIT(&env->fills[i]);
 		LIST_INIT(&env->shared[i]);
@@ -163,6 +164,7 @@ void exchange_env_free(struct exchange_env *env)
 		return;
 	check_magic(env, ENV_MAGIC);
 	exchange_env_abandon(env);
+	recode_abandon(env);
 	/* What is left waits for the store, which calls back at the latest when it is closed. */
 	while ((f = LIST_FIRST(&env->all_fills)) != NULL)
 		fill_orphan(f);

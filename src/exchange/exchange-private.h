@@ -30,6 +30,7 @@
 #define ARENA_BLOCK  2048
 #define ARENA_BYTES  (2 * 1024 * 1024)
 
+struct decoder;
 struct exchange;
 struct fill;
 struct follow;
@@ -61,6 +62,8 @@ struct exchange_env {
 	struct fill_bucket fills[FILL_BUCKETS]; /* those that may be joined, by key */
 	LIST_HEAD(, fill) all_fills;
 	LIST_HEAD(, tunnel) tunnels;
+	LIST_HEAD(, recode) recodes;
+	uint64_t recode_bytes;            /* what these have taken */
 	struct board *board, *own_board;
 	struct links *links;                    /* NULL: the only process */
 	struct fill_bucket shared[FILL_BUCKETS]; /* those on the board or followed, by the flight's id */
@@ -126,6 +129,7 @@ struct exchange {
 	unsigned nsegments, segment;
 	uint64_t segment_done;
 	struct store_file *file;
+	struct decoder *decoder;     /* undoes the content coding on the way, or NULL */
 	struct store_warm *warm;     /* what is being read for it */
 	unsigned warmed;             /* lookups that were read beforehand */
 	uint64_t ready_to;           /* the file's bytes up to here need not be looked for */
@@ -210,6 +214,7 @@ struct stored_answer {
 	struct view body;                /* inline body, or */
 	struct store_file *file;         /* a reference that passes to deliver_stored, or neither: the fill's */
 	bool one_range;                  /* the source cannot go back: several ranges get the whole */
+	bool decoded;                    /* head and ETag are those of the content without its coding */
 };
 /* Sends an answer made from a stored response or a fill's, minding method, preconditions and ranges. */
 void deliver_stored(struct exchange *x, struct stored_answer *a);
@@ -217,6 +222,25 @@ void deliver_stored(struct exchange *x, struct stored_answer *a);
 void deliver_whole(struct exchange *x, const struct stored_answer *a);
 /* Goes on with the body as far as client and source allow. */
 void deliver_feed(struct exchange *x);
+
+enum fed { FED_SOME, FED_WAIT, FED_END, FED_BROKEN };
+/* A readable stretch of the stored body at `offset`, at most `want` bytes of it: FED_SOME; FED_WAIT: the exchange goes on
+ * by itself; FED_END: the source has no more; FED_BROKEN. */
+enum fed deliver_source(struct exchange *x, uint64_t offset, uint64_t want, struct store_piece *piece);
+
+/* ---- decode.c: content codings undone for clients that do not take them ---- */
+/* Chooses the coding for the client: adds what x->lines have to say of it, and where the content is to be decoded, makes
+ * head and ETag of *a those of such an answer. */
+void decode_prepare(struct exchange *x, struct stored_answer *a);
+/* Adds the field that a 304 does not have. */
+void decode_line(struct exchange *x, const struct stored_answer *a);
+/* For such an answer: body and length, or x->decoder for decode_feed. 0 or LARDER_ENOMEM. */
+int decode_begin(struct exchange *x, struct stored_answer *a);
+/* Some of the decoded body. *sent: bytes the client took. */
+enum fed decode_feed(struct exchange *x, uint64_t most, uint64_t *sent);
+/* How far into the stored body it has come. */
+uint64_t decode_needs(const struct decoder *d);
+void decode_end(struct exchange *x);
 
 /* ---- lines.c: heads ---- */
 struct cache_status {
@@ -370,6 +394,14 @@ void fill_tell_one(struct fill *f, struct exchange *x);
 
 /* fill_store.c: what the answer does to the store */
 void fill_commit(struct fill *f);
+/* The same with another body and head than what came. `spool` and `head` are borrowed. */
+void fill_commit_as(struct fill *f, struct store_spool *spool, struct view head, uint32_t flags);
+
+/* recode.c: compressing what is stored */
+/* Is it to be compressed first? Then it is committed once that is done. */
+bool recode_begin(struct fill *f);
+/* The fill's part in it ends: what came is committed as it is. */
+void recode_abandon(struct exchange_env *env);
 void fill_commit_update(struct fill *f);
 void fill_remove_invalidated(struct fill *f, const struct http_head *head);
 

@@ -325,6 +325,7 @@ void exchange_sent(struct exchange *x, const struct exchange_sent *sent)
 		tunnel_drop(x);
 	store_warm_cancel(x->warm);
 	x->warm = NULL;
+	decode_end(x);
 	if (x->file)
 		store_file_unref(x->env->store, x->file);
 	x->file = NULL;

@@ -90,6 +90,8 @@ static int on_304(struct fill *f, const struct http_head *h)
 		f->mismatch = true;
 		return LARDER_ENOMEM;
 	}
+	/* The content stays in the coding that it is stored in, which the origin does not know of. */
+	f->meta.flags |= f->old_meta.flags & (CACHE_F_CODED | CACHE_F_RECODED | CACHE_F_ETAG_WEAKENED);
 	f->revalidated = true;
 	fill_publish(f);
 	return 0;

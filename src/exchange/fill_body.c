@@ -42,6 +42,8 @@ static uint64_t needs(const struct exchange *x)
 
 	if (!x->replied)
 		return 0;
+	if (x->decoder && !x->finished)
+		return decode_needs(x->decoder);
 	for (unsigned i = x->segment; !x->finished && i < x->nsegments; i++) {
 		s = &x->segments[i];
 		if (!s->text.len)

@@ -45,9 +45,33 @@ static void on_updated(void *arg, int err)
 	fill_unref(f);
 }
 
-void fill_commit(struct fill *f)
+void fill_commit_as(struct fill *f, struct store_spool *spool, struct view head, uint32_t flags)
 {
 	struct store_record r;
+
+	if (f->invalidated || share_invalid(f)) {
+		f->storable = CACHE_STORE_FAILED; /* nobody waits for it to be written */
+		share_shut(f);
+		share_drop(f);
+		return;
+	}
+	describe(f, &r);
+	r.head = head;
+	r.etag = lines_field(head, V("ETag"));
+	r.meta.flags |= flags;
+	r.revoked = share_revoked(f);
+	r.revoked_was = f->mark;
+	r.length = store_spool_length(spool);
+	if (store_commit(f->env->store, &f->key, &r, spool, on_committed, f)) {
+		f->storable = CACHE_STORE_FAILED;
+		share_shut(f);
+		return;
+	}
+	fill_ref(f);
+}
+
+void fill_commit(struct fill *f)
+{
 	uint64_t length;
 
 	f->invalidated |= share_invalid(f);
@@ -63,17 +87,13 @@ void fill_commit(struct fill *f)
 		if (f->status != 204)
 			buf_printf(&f->head, "Content-Length: %llu\r\n", (unsigned long long)length);
 	}
-	describe(f, &r);
-	r.revoked = share_revoked(f);
-	r.revoked_was = f->mark;
-	r.length = length;
-	if (length != f->length || f->head.err ||
-	    store_commit(f->env->store, &f->key, &r, f->spool, on_committed, f)) {
+	if (length != f->length || f->head.err) {
 		f->storable = CACHE_STORE_FAILED;
 		share_shut(f);
 		return;
 	}
-	fill_ref(f);
+	if (!recode_begin(f))
+		fill_commit_as(f, f->spool, buf_view(&f->head), 0);
 }
 
 void fill_commit_update(struct fill *f)
