@@ -247,7 +247,7 @@ START_TEST(fails_for_all)
 	ck_assert_uint_eq(a.status, 502);
 	ck_assert_uint_eq(b.status, 502);
 	ck_view_eq(peer_field(&a, "Proxy-Status"),
-	           "tester; error=connection_terminated; details=\"The origin failed.\"");
+	           "tester; error=connection_terminated; next-hop=\"a.example\"; details=\"The origin failed.\"");
 	ck_assert(peer_has(&b, "text/html"));
 	ck_assert_uint_eq(nfars, 1);
 	peer_fini(&a);
