@@ -2,7 +2,7 @@
  * windows of a worker share a budget: once half of it is used, they get by with a piece each. */
 #include "exchange-private.h"
 
-#define PIECE (8 * 1024) /* where memory is short */
+#define PIECE (4 * 1024) /* where memory is short */
 
 static bool is_short(const struct exchange_env *env)
 {

@@ -16,8 +16,9 @@ ALL = {
     "outage": (works.outage, {}, {"stored meanwhile, longest ms": 50, "failure, longest ms": 100,
                                   "last failure after its return, s": 2}),
     "snails": (works.snails, {}, {"memory, MiB": 256}),
-    "snails-each": (works.snails, {"one": False, "size": 1 << 20}, {"memory, MiB": 256}),
-    "snails-private": (works.snails, {"one": False, "size": 1 << 20, "control": "private"}, {"memory, MiB": 256}),
+    "snails-small": (works.snails, {"size": 60000}, {"memory, MiB": 256}),
+    "snails-each": (works.snails, {"one": False, "size": 200000}, {"memory, MiB": 256}),
+    "snails-private": (works.snails, {"one": False, "size": 200000, "control": "private"}, {"memory, MiB": 256}),
 }
 
 

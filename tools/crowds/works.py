@@ -182,7 +182,9 @@ def snails(build, clients=5000, size=10 * MEBI, others=50, seconds=5, control="f
             most = d.memory()
             during = look(others)
             right(crowd)
-            assert all(g.status == 200 and g.first and not g.ended for g in crowd.guests), \
+            bad = [g for g in crowd.guests if g.status not in (0, 200)]
+            assert not bad, f"{len(bad)} other answers: {bad[0].head.raw}"
+            assert all(g.first and not g.ended for g in crowd.guests), \
                 f"{sum(not g.first for g in crowd.guests)} were sent nothing, {sum(bool(g.ended) for g in crowd.guests)} were cut off"
             return {"memory before, MiB": empty / MEBI, "memory, MiB": most / MEBI,
                     "others before, ms": statistics.median(before) * 1e3, "others, ms": statistics.median(during) * 1e3,
