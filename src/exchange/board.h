@@ -81,7 +81,7 @@ int board_claim(struct board *b, struct board_member me, struct hash128 key, boa
 /* The owner's: the head is there. */
 void board_describe(struct board *b, const struct board_flight *f, struct view names,
                     uint64_t selecting);
-/* The owner's: nobody else may join it. */
+/* Nobody else may join it. */
 void board_shut(struct board *b, const struct board_flight *f);
 /* The owner's: off the board. */
 void board_drop(struct board *b, struct board_flight *f);

@@ -2,6 +2,8 @@
  * then tries again. */
 #include "exchange-private.h"
 
+#define DOUBT_MS 60000 /* after its time an origin that was away is still not waited for, where that is possible */
+
 /* Scheme, host and port of whom the request goes to. */
 static struct hash128 whom(const struct exchange *x)
 {
@@ -21,10 +23,12 @@ bool down_is_over(struct exchange *x, int *err)
 	       board_turn(env->board, BOARD_DOWN, whom(x), now, now + env->options->origin_retry, err);
 }
 
-bool down_known(struct exchange *x)
+bool down_doubted(struct exchange *x)
 {
+	uint64_t now = net_loop_now_ms(x->env->loop);
+
 	return x->env->options->origin_retry &&
-	       board_noted(x->env->board, BOARD_DOWN, whom(x), net_loop_now_ms(x->env->loop), NULL);
+	       board_noted(x->env->board, BOARD_DOWN, whom(x), now > DOUBT_MS ? now - DOUBT_MS : 0, NULL);
 }
 
 struct hash128 down_whom(const struct exchange *x)

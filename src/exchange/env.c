@@ -77,6 +77,8 @@ static void on_message(void *arg, struct link *l, const struct link_message *m, 
 		share_joined(env, l, m, payload);
 	else if (m->type == SHARE_LEAVE && f && !f->follow)
 		share_lost(f, l);
+	else if (m->type == SHARE_ASK)
+		share_asked(f, l, m);
 	else if (f && f->follow && f->follow->link == l)
 		follow_message(f, m, payload, fds, nfds);
 }
@@ -198,14 +200,25 @@ struct view exchange_pseudonym(const struct exchange_env *env)
 	return view_of(env->pseudonym);
 }
 
-bool unshareable_known(struct exchange_env *env, struct hash128 key)
+/* Requests with credentials have notes of their own: what those say is nothing to the others. */
+static struct hash128 with_credentials(struct hash128 key)
 {
-	return board_noted(env->board, BOARD_UNSHAREABLE, key, net_loop_now_ms(env->loop), NULL);
+	return (struct hash128){.hi = ~key.hi, .lo = key.lo};
 }
 
-void unshareable_add(struct exchange_env *env, struct hash128 key)
+bool unshareable_known(struct exchange *x)
 {
-	board_note(env->board, BOARD_UNSHAREABLE, key,
+	struct exchange_env *env = x->env;
+	uint64_t now = net_loop_now_ms(env->loop);
+
+	return board_noted(env->board, BOARD_UNSHAREABLE, x->key.hash, now, NULL) ||
+	       (http_find(x->req.head, HTTP_AUTHORIZATION, 0) &&
+	        board_noted(env->board, BOARD_UNSHAREABLE, with_credentials(x->key.hash), now, NULL));
+}
+
+void unshareable_add(struct exchange_env *env, struct hash128 key, bool credentials)
+{
+	board_note(env->board, BOARD_UNSHAREABLE, credentials ? with_credentials(key) : key,
 	           net_loop_now_ms(env->loop) + env->options->unshareable_time, 0);
 }
 

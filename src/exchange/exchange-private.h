@@ -69,6 +69,7 @@ struct exchange_env {
 	struct fill_bucket shared[FILL_BUCKETS]; /* those on the board or followed, by the flight's id */
 	unsigned nfills, ntunnels;
 	unsigned ntransfers;              /* fills whose origin has not ended */
+	size_t piped;                     /* memory of all windows */
 	struct http_field *fields;        /* scratch for heads parsed again */
 	struct buf scratch;
 };
@@ -153,8 +154,10 @@ struct exchange {
 };
 
 /* ---- env.c ---- */
-bool unshareable_known(struct exchange_env *env, struct hash128 key);
-void unshareable_add(struct exchange_env *env, struct hash128 key);
+/* Is it known that x could not share the answer? */
+bool unshareable_known(struct exchange *x);
+/* Notes it, of requests with credentials or of all. */
+void unshareable_add(struct exchange_env *env, struct hash128 key, bool credentials);
 /* What a reverse listener puts before the request's path, without the slash at its end. */
 struct view origin_prefix(const struct exchange_listener *listener);
 
@@ -169,11 +172,23 @@ void pace_fetched(struct fill *f, uint64_t bytes);
 void pace_client_timer(struct net_timer *t);
 void pace_fetch_timer(struct net_timer *t);
 
+/* ---- pipe.c: the windows of fills ---- */
+/* Appends; 0 or the buffer's error. */
+int pipe_add(struct fill *f, struct view data);
+/* Its first n bytes are not needed any more. */
+void pipe_drop(struct fill *f, size_t n);
+/* Must a piece of `more` bytes wait? */
+bool pipe_full(struct fill *f, size_t more);
+/* May what waits come again? */
+bool pipe_goes_on(const struct fill *f);
+/* The window is of no use any more. */
+void pipe_end(struct fill *f);
+
 /* ---- down.c ---- */
 /* May the origin be asked? false: it could not be reached lately, for *err. */
 bool down_is_over(struct exchange *x, int *err);
-/* Is it known to be out of reach? */
-bool down_known(struct exchange *x);
+/* Was it out of reach lately, and has not been reached since? */
+bool down_doubted(struct exchange *x);
 struct hash128 down_whom(const struct exchange *x);
 /* May that stand in for the origin, which sent an error (`answered`) or nothing (RFC 9111 §4.2.4,
  * RFC 5861 §4)? */
@@ -334,6 +349,8 @@ struct fill {
 	bool spool_ended;            /* it takes no more: what follows is in the window */
 	struct buf window;           /* from window_base on */
 	uint64_t window_base;
+	size_t refused;              /* the largest piece that the origin's side had to keep */
+	size_t piped;                /* what the budget counts of it */
 	bool paused;
 	bool waiting;                /* until the store has room */
 	struct net_timer pacing;
@@ -350,6 +367,8 @@ struct fill {
 int fill_copy_head(struct arena *arena, const struct http_head *src, struct http_head *dst);
 /* Starts a fill for x (or joins one) and attaches it. Returns the next step. */
 struct step fill_begin(struct exchange *x, bool want_store, const struct store_hit *validate);
+/* Do as many run as may (option fills_max)? */
+bool fill_too_many(const struct exchange_env *env);
 /* Validates in the background; the answer goes to the store only. */
 void fill_background(struct exchange *x, const struct store_hit *validate);
 void fill_attach(struct fill *f, struct exchange *x);
@@ -385,6 +404,8 @@ unsigned fill_error_status(int err);
 
 /* fill_answer.c: what a response head means, and telling the readers */
 int fill_on_head(void *arg, const struct http_head *head, uint64_t length, const struct origin_info *info);
+/* Is it the request of who asked, not the answer, that keeps it from others? */
+bool fill_is_personal(const struct fill *f);
 /* Can the answer be used for x? `waited`: x was there before the head was. */
 bool fill_fits(struct fill *f, struct exchange *x, bool waited);
 void fill_publish(struct fill *f);

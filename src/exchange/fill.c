@@ -36,6 +36,7 @@ static void leave_env(struct fill *f)
 {
 	if (!f->env)
 		return;
+	pipe_end(f);
 	if (f->in_table)
 		LIST_REMOVE(f, bucket_link);
 	share_drop(f);
@@ -73,7 +74,6 @@ void fill_unref(struct fill *f)
 	buf_fini(&f->vary);
 	buf_fini(&f->pass_head);
 	buf_fini(&f->head);
-	buf_fini(&f->window);
 	buf_fini(&f->trailers);
 	arena_fini(&f->arena);
 	f->magic = 0;
@@ -100,8 +100,10 @@ static bool worth_finishing(const struct fill *f)
 	/* What no longer goes to the store only waits for readers. */
 	if (f->background && !f->spool_ended)
 		return true;
-	if (f->state == FILL_HEAD || f->body_open)
+	if (f->body_open)
 		return false;
+	if (f->state == FILL_HEAD)
+		return f->want_store && o->finish == FINISH_ALWAYS;
 	/* All of it is here: only the transfer's own end is to come, which keeps the connection usable. */
 	if (have >= f->length)
 		return true;
@@ -134,7 +136,7 @@ void fill_shed(struct fill *f)
 	if (f->nreaders || !f->ended || f->has_old)
 		return;
 	buf_fini(&f->pass_head);
-	buf_fini(&f->window);
+	pipe_end(f);
 	arena_fini(&f->arena);
 	f->req.fields = NULL;
 	f->req.nfields = f->req.cap = 0;
@@ -376,9 +378,15 @@ static int get_going(struct fill *f, struct exchange *x, const struct store_hit 
 	return err || x->collapsed ? err : start(f, x, &plan);
 }
 
+/* Those that only wait to be written are the store's to bound. */
+bool fill_too_many(const struct exchange_env *env)
+{
+	return env->ntransfers >= (uint64_t)env->options->fills_max;
+}
+
 struct step fill_begin(struct exchange *x, bool want_store, const struct store_hit *validate)
 {
-	bool shared = want_store && !x->alone && !unshareable_known(x->env, x->key.hash);
+	bool shared = want_store && !x->alone && !unshareable_known(x);
 	struct fill *f = shared ? find(x) : NULL;
 	int err;
 
@@ -393,8 +401,7 @@ struct step fill_begin(struct exchange *x, bool want_store, const struct store_h
 		return reply_offline(x);
 	if (!down_is_over(x, &err))
 		return refuse_down(x, err);
-	/* Those that only wait to be written are the store's to bound. */
-	if (x->env->ntransfers >= (uint64_t)x->env->options->fills_max)
+	if (fill_too_many(x->env))
 		return reply_error(x, 503, NULL, "Too many fetches are running (option fills_max).");
 	f = fill_new(x, want_store);
 	if (!f)
@@ -419,9 +426,9 @@ void fill_background(struct exchange *x, const struct store_hit *validate)
 {
 	struct request_plan plan = {.drop_conditions = true, .drop_range = true};
 	struct fill *f;
+	int err;
 
-	if (x->method != HTTP_METHOD_GET || down_known(x) || x->env->ntransfers >= (uint64_t)x->env->options->fills_max ||
-	    find(x))
+	if (x->method != HTTP_METHOD_GET || fill_too_many(x->env) || find(x) || !down_is_over(x, &err))
 		return;
 	f = fill_new(x, true);
 	if (!f)

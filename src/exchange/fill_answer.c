@@ -143,6 +143,19 @@ static void prepare_storing(struct fill *f, const struct http_head *h, uint64_t 
 		f->storable = CACHE_STORE_FAILED;
 }
 
+bool fill_is_personal(const struct fill *f)
+{
+	return f->storable == CACHE_STORE_REQUEST_NO_STORE || f->storable == CACHE_STORE_AUTHORIZATION;
+}
+
+/* An error says nothing of what comes when it is over. */
+static void note_unshareable(struct fill *f)
+{
+	if (f->storable == CACHE_STORE_REQUEST_NO_STORE || f->status >= 500)
+		return;
+	unshareable_add(f->env, f->key.hash, f->storable == CACHE_STORE_AUTHORIZATION);
+}
+
 int fill_on_head(void *arg, const struct http_head *head, uint64_t length, const struct origin_info *info)
 {
 	struct fill *f = arg;
@@ -180,9 +193,8 @@ int fill_on_head(void *arg, const struct http_head *head, uint64_t length, const
 	f->invalidated |= share_invalid(f);
 	if (f->storable != CACHE_STORE_OK || f->invalidated) {
 		stat_add(&f->env->stats->not_stored, 1);
-		/* One client's wish says nothing about the answers to others. */
-		if (f->joinable && !f->invalidated && f->storable != CACHE_STORE_REQUEST_NO_STORE)
-			unshareable_add(f->env, f->key.hash);
+		if (f->joinable && !f->invalidated)
+			note_unshareable(f);
 		share_shut(f);
 	}
 	fill_remove_invalidated(f, &h);
@@ -315,7 +327,7 @@ static void serve_fetched(struct fill *f, struct exchange *x)
 static void serve(struct fill *f, struct exchange *x)
 {
 	if (x != f->first && !fill_fits(f, x, true)) {
-		fill_send_back(x, !f->vary.len || f->storable != CACHE_STORE_OK);
+		fill_send_back(x, !fill_is_personal(f) && (!f->vary.len || f->storable != CACHE_STORE_OK));
 		return;
 	}
 	if (!route_destination_allowed(x, &f->info.addr))

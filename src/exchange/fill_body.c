@@ -67,13 +67,10 @@ void fill_consumed(struct fill *f)
 		if (drop > f->window.len)
 			drop = f->window.len;
 		/* Moving the rest to the front has to stay rare: at the end, or for half of it. */
-		if (drop == f->window.len || drop >= f->window.len / 2) {
-			buf_drop(&f->window, (size_t)drop);
-			f->window_base += drop;
-		}
+		if (drop == f->window.len || drop >= f->window.len / 2)
+			pipe_drop(f, (size_t)drop);
 	}
-	if (f->paused && f->state != FILL_HELD && f->window.len <= f->env->options->pipe_bytes / 2 &&
-	    f->transfer) {
+	if (f->paused && f->state != FILL_HELD && pipe_goes_on(f) && f->transfer) {
 		f->paused = false;
 		origin_resume(f->transfer);
 	}
@@ -136,7 +133,7 @@ static int on_data(void *arg, struct view data)
 		return 0; /* a 304 has no body; whatever this is, nobody wants it */
 	if (!spooling && f->nreaders == 0)
 		return LARDER_ECLOSED; /* not stored, not read: of no use */
-	if (!spooling && f->window.len >= f->env->options->pipe_bytes) {
+	if (!spooling && pipe_full(f, data.len)) {
 		f->paused = true;
 		return ORIGIN_PAUSE;
 	}
@@ -153,7 +150,7 @@ static int on_data(void *arg, struct view data)
 	}
 	if (data.len && f->nreaders == 0)
 		return LARDER_ECLOSED;
-	if (data.len && buf_addv(&f->window, data))
+	if (data.len && pipe_add(f, data))
 		return f->window.err;
 	if (f->state == FILL_BODY)
 		fill_tell(f);

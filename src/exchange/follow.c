@@ -3,6 +3,14 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+static void on_silence(struct net_timer *t);
+
+/* Four questions go unanswered before the owner is given up. */
+static void await(struct follow *w)
+{
+	net_timer_set(&w->timer, w->fill->env->options->owner_silence / 4 + 1);
+}
+
 int follow_begin(struct fill *f)
 {
 	struct exchange_env *env = f->env;
@@ -18,7 +26,11 @@ int follow_begin(struct fill *f)
 	}
 	w->link = l;
 	w->fd = -1;
+	w->fill = f;
+	w->heard_ms = net_loop_now_ms(env->loop);
+	net_timer_init(&w->timer, env->loop, on_silence);
 	f->follow = w;
+	await(w);
 	fill_ref(f); /* until it is over */
 	return 0;
 }
@@ -27,6 +39,7 @@ int follow_begin(struct fill *f)
 static void over(struct fill *f)
 {
 	f->follow->over = true;
+	net_timer_stop(&f->follow->timer);
 	f->ended = true;
 	fill_unref(f);
 }
@@ -195,6 +208,37 @@ void follow_lost(struct fill *f)
 		look_again(f, false);
 }
 
+/* The owner is stopped, or busy beyond measure: it is left alone, and nobody joins it from here on. */
+static void give_up(struct fill *f)
+{
+	struct link_message m = {.type = SHARE_LEAVE, .id = f->share_id};
+	struct link *l = f->follow->link;
+
+	log_warning("a fetch of another worker is given up: the worker has been silent for too long (option owner_silence)");
+	stat_add(&f->env->stats->owners_silent, 1);
+	board_shut(f->env->board, &f->flight);
+	f->follow->link = NULL;
+	link_send(l, &m, view_make(NULL, 0), NULL, 0);
+	look_again(f, true);
+}
+
+static void on_silence(struct net_timer *t)
+{
+	struct follow *w = container_of(t, struct follow, timer);
+	struct fill *f = w->fill;
+	struct link_message m = {.type = SHARE_ASK, .id = f->share_id};
+	uint64_t now = net_loop_now_ms(f->env->loop), most = f->env->options->owner_silence;
+
+	check_magic(f, FILL_MAGIC);
+	if (now - w->heard_ms >= most) {
+		give_up(f);
+		return;
+	}
+	await(w);
+	if (now - w->heard_ms >= most / 4)
+		link_send(w->link, &m, view_make(NULL, 0), NULL, 0);
+}
+
 void follow_message(struct fill *f, const struct link_message *m, struct view payload,
                     int fds[LINK_FDS], unsigned nfds)
 {
@@ -202,6 +246,7 @@ void follow_message(struct fill *f, const struct link_message *m, struct view pa
 
 	if (w->over)
 		return;
+	w->heard_ms = net_loop_now_ms(f->env->loop);
 	switch ((enum share_type)m->type) {
 	case SHARE_HEAD:
 		on_head(f, payload);
@@ -230,6 +275,8 @@ void follow_message(struct fill *f, const struct link_message *m, struct view pa
 		break;
 	case SHARE_JOIN:
 	case SHARE_LEAVE:
+	case SHARE_ASK:
+	case SHARE_HERE:
 		break;
 	}
 }

@@ -118,9 +118,12 @@ static struct step judge(struct exchange *x, struct store_hit *hit)
 		x->reason = cache_reason_token(x->why);
 		return reply_error(x, 504, NULL, "Only a stored answer was asked for (only-if-cached), and the stored one may not be used.");
 	case CACHE_VALIDATE:
-		if (!down_known(x) || !down_stale_allowed(x, &hit->record.meta, false))
+		/* Nobody waits for an origin of which it is not known that it is back: it is asked behind the
+		 * client's back, when it is its turn again. */
+		if (!(down_doubted(x) || fill_too_many(x->env)) || !down_stale_allowed(x, &hit->record.meta, false))
 			break;
 		x->why = CACHE_USE_STALE_ALLOWED;
+		fill_background(x, hit);
 		return step_hit(x, hit);
 	}
 	/* HEAD is not worth a shared fetch: it goes to the origin by itself. */

@@ -221,7 +221,7 @@ static void pass_end(struct fill *f, struct follower *w)
 /* It can't be followed. */
 static void send_away(struct fill *f, struct follower *w)
 {
-	tell(f, w, SHARE_GONE, SHARE_NOT_FOR_OTHERS, view_make(NULL, 0));
+	tell(f, w, SHARE_GONE, fill_is_personal(f) ? SHARE_LOOK_AGAIN : SHARE_NOT_FOR_OTHERS, view_make(NULL, 0));
 	let_go(f, w);
 }
 
@@ -371,6 +371,14 @@ void share_joined(struct exchange_env *env, struct link *l, const struct link_me
 	if (f->nfollowers && f->spool)
 		grow(f);
 	fill_unref(f);
+}
+
+void share_asked(struct fill *f, struct link *l, const struct link_message *m)
+{
+	bool known = f && !f->follow;
+	struct link_message here = {.type = known ? SHARE_HERE : SHARE_GONE, .value = SHARE_LOOK_AGAIN, .id = m->id};
+
+	link_send(l, &here, view_make(NULL, 0), NULL, 0);
 }
 
 bool share_lost(struct fill *f, struct link *l)

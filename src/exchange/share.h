@@ -19,6 +19,8 @@ enum share_type {
 	SHARE_FILE,  /* a descriptor: the body is in it, from its first byte on; value: its turn */
 	SHARE_GROWN,
 	SHARE_END,   /* payload: struct share_end and the texts */
+	SHARE_ASK,   /* to the owner, which has been silent: does it still run? */
+	SHARE_HERE,  /* the answer */
 	SHARE_GONE,  /* nothing to follow (any more); value: enum share_gone */
 };
 enum share_gone { SHARE_LOOK_AGAIN, SHARE_NOT_FOR_OTHERS };
@@ -54,6 +56,9 @@ struct follow {
 	uint32_t turn;     /* of that file */
 	uint64_t received; /* in it, as last looked */
 	bool over;         /* nothing more comes from the owner */
+	struct fill *fill;
+	struct net_timer timer;
+	uint64_t heard_ms; /* when the owner spoke last */
 };
 
 /* What the board says of a body: its file's turn above its length there. Grows like the length. */
@@ -92,6 +97,8 @@ const uint32_t *share_revoked(const struct fill *f);
 bool share_invalid(const struct fill *f);
 /* Messages from followers. */
 void share_joined(struct exchange_env *env, struct link *l, const struct link_message *m, struct view key);
+/* One wants to know whether this process still runs. f: the flight's, or NULL. */
+void share_asked(struct fill *f, struct link *l, const struct link_message *m);
 /* The follower behind that link left. true: there was one; the fill may be gone now. */
 bool share_lost(struct fill *f, struct link *l);
 struct fill *share_find(struct exchange_env *env, uint64_t id);

@@ -35,6 +35,7 @@
 #define REQUEST_MAX   (1UL << 20) /* text of a request head */
 #define NODES         5
 #define IN_ROOM       (128UL * 1024) /* read at once from a connection of ours */
+#define CURL_ROOM     (32UL * 1024)  /* and by libcurl */
 
 /* One socket that libcurl opened through us. Without a host it is libcurl's, in by_fd; with one it is
  * ours: in use by a transfer, or idle. */
@@ -97,6 +98,7 @@ struct origin {
 	struct origin_idle aged;
 	unsigned nkept;
 	struct net_timer expiry; /* of the oldest idle connection of ours */
+	size_t piece;            /* what is read at once: IN_ROOM or less */
 	char *in;                /* IN_ROOM bytes; what is read is used within the call */
 	struct http_field *fields; /* for parsing; used within one call */
 };

@@ -430,7 +430,8 @@ struct origin *origin_new(struct net_loop *l, const struct origin_options *optio
 
 	if (!o)
 		return NULL;
-	*o = (struct origin){.magic = ORIGIN_MAGIC, .loop = l, .options = options, .stats = stats};
+	*o = (struct origin){.magic = ORIGIN_MAGIC, .loop = l, .options = options, .stats = stats,
+	                      .piece = IN_ROOM};
 	TAILQ_INIT(&o->all);
 	TAILQ_INIT(&o->work);
 	TAILQ_INIT(&o->waiting);
@@ -499,6 +500,12 @@ struct origin_transfer *origin_start(struct origin *o, const struct origin_reque
 	stat_add(&o->stats->active, 1);
 	transfer_queue(t);
 	return t;
+}
+
+void origin_set_piece(struct origin *o, size_t bytes)
+{
+	check_magic(o, ORIGIN_MAGIC);
+	o->piece = bytes && bytes < IN_ROOM ? bytes : IN_ROOM;
 }
 
 void origin_resume(struct origin_transfer *t)

@@ -292,14 +292,14 @@ static bool receive_answer(struct origin_transfer *t)
 
 	for (unsigned round = 0; !t->recv_paused && round < ROUNDS; round++) {
 		bool more = in->len > 0;
-		size_t room = IN_ROOM;
+		size_t room = t->origin->piece;
 		ssize_t n;
 
 		if (more && buf_reserve(in, PIECE)) {
 			failure_set(t, LARDER_ENOMEM, "proxy_internal_error", "Out of memory.");
 			return false;
 		}
-		if (more)
+		if (more && in->cap - in->len < room)
 			room = in->cap - in->len;
 		n = receive(t, more ? in->data + in->len : t->origin->in, room);
 		if (n == LARDER_EAGAIN)

@@ -86,8 +86,18 @@ void spool_linked(struct store_spool *sp)
 	sp->is_linked = true;
 }
 
+/* What it holds while its body comes in. */
+static void hold(struct store_spool *sp, size_t bytes)
+{
+	if (bytes == sp->held)
+		return; /* the writer, too, lets go of spools */
+	sp->store->held += bytes - sp->held;
+	sp->held = bytes;
+}
+
 static void drop_memory(struct store_spool *sp)
 {
+	hold(sp, 0);
 	sp->store->over -= sp->over;
 	sp->over = 0;
 	free(sp->mem);
@@ -213,6 +223,7 @@ static int grow(struct store_spool *sp, size_t cap)
 	sp->over = over;
 	sp->mem = mem;
 	sp->cap = cap;
+	hold(sp, sp->sha ? 0 : cap);
 	return 0;
 }
 
@@ -285,11 +296,22 @@ bool spool_has_room(struct store_spool *sp, size_t bytes)
 	       s->over + sp->length - sp->filed + bytes <= s->options->queue_bytes / 2;
 }
 
+/* Small bodies of which very many come in at a time, slowly, go to files as large ones do. */
+static bool fits_memory(const struct store_spool *sp, size_t bytes)
+{
+	const struct store *s = sp->store;
+	uint64_t need = sp->length + bytes;
+
+	if (need > sp->memory_max)
+		return false;
+	return need <= sp->cap || need <= SPOOL_FIRST || s->held < s->options->queue_bytes / 4;
+}
+
 static int append(struct store_spool *sp, struct view data)
 {
 	int err = 0;
 
-	if (!sp->sha && data.len <= sp->memory_max - sp->length)
+	if (!sp->sha && fits_memory(sp, data.len))
 		return queue_full(sp->store) ? STORE_WAIT : append_memory(sp, data);
 	if (!sp->sha)
 		err = start_digest(sp);
@@ -406,6 +428,7 @@ int spool_seal(struct store_spool *sp)
 		return sp->err;
 	if (sp->sealed)
 		return 0;
+	hold(sp, 0);
 	if (sp->sha && !EVP_DigestFinal_ex(sp->sha, sp->digest, NULL))
 		return LARDER_ESYSTEM;
 	if (sp->sha)

@@ -123,6 +123,7 @@ struct store_spool {
 	struct store *store;
 	char *mem;   /* bytes from `filed` on */
 	size_t cap;  /* of mem */
+	size_t held; /* of the store's: mem of what has not all come */
 	size_t over; /* of the store's: mem that waits for room in the file */
 	size_t memory_max;
 	uint64_t filed, length, expected;
@@ -272,6 +273,7 @@ struct store {
 	bool tool, readonly, named_temps, sync_files;
 	uint64_t cleared_ms; /* spool/, of the files of dead processes */
 	LIST_HEAD(, store_spool) linked;
+	uint64_t held; /* bytes of spools in memory whose bodies have not all come */
 	uint64_t over; /* bytes of spools in memory that wait for room on disk */
 	struct MDB_txn *txns[STORE_TXNS];
 	unsigned ntxns, hits; /* pooled; held by hits */

@@ -17,6 +17,7 @@ struct origin_transfer {
 
 static struct origin origin;
 unsigned nfars;
+size_t far_piece;
 
 struct origin *rig_origin(void)
 {
@@ -67,6 +68,12 @@ struct origin_transfer *origin_start(struct origin *o, const struct origin_reque
 void origin_resume(struct origin_transfer *t)
 {
 	t->far.resumes++;
+}
+
+void origin_set_piece(struct origin *o, size_t bytes)
+{
+	ck_assert_ptr_eq(o, &origin);
+	far_piece = bytes;
 }
 
 void origin_body_ready(struct origin_transfer *t)

@@ -152,10 +152,12 @@ void rig_open(void)
 		.now = EPOCH,
 		.options = {.pseudonym = pseudonym,
 	                    .pipe_bytes = 64 << 10,
+	                    .pipe_total = 32 << 20,
 	                    .range_fill = 1 << 20,
 	                    .finish_percent = 50,
 	                    .finish_bytes = 1000,
 	                    .unshareable_time = 120000,
+	                    .owner_silence = 10000,
 	                    .fills_max = 64,
 	                    .tunnels_max = 8},
 	};

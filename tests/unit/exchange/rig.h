@@ -59,6 +59,7 @@ struct far {
 	unsigned resumes, wakes;
 };
 extern unsigned nfars;
+extern size_t far_piece; /* as origin_set_piece said last */
 struct far *far(unsigned n);
 /* The nth transfer's head. The address is 192.0.2.1:80. */
 int far_head(unsigned n, const char *text);

@@ -225,6 +225,49 @@ START_TEST(too_large)
 }
 END_TEST
 
+/* Option pipe_total: where the windows of all take too much, each gets by with a piece, and the origin's side is told. */
+START_TEST(short_of_memory)
+{
+	struct peer a = {.room = 1}, b = {.room = 1};
+
+	rig.options.pipe_total = 200000;
+	peer_get(&a, "");
+	peer_get(&b, "");
+	far_head(0, OK_HEAD "Cache-Control: private\r\nContent-Length: 120000\r\n");
+	ck_assert_uint_eq(nfars, 2);
+	far_head(1, OK_HEAD "Cache-Control: private\r\nContent-Length: 10000\r\n");
+	ck_assert_int_eq(far_fill(0, 'a', 60000), 0);
+	ck_assert_uint_eq(far_piece, 0);
+	ck_assert_int_eq(far_fill(0, 'b', 60000), 0);
+	ck_assert_uint_gt(far_piece, 0);
+	ck_assert_uint_gt(rig.stats.pipe_bytes, 100000);
+	far_done(0, 0);
+	ck_assert_int_eq(far_fill(1, 'c', 5000), 0);
+	ck_assert_int_eq(far_fill(1, 'd', 5000), ORIGIN_PAUSE);
+	/* Its only piece has to go first. */
+	peer_more(&b, 4000);
+	ck_assert_uint_eq(far(1)->resumes, 0);
+	peer_more(&b, 999);
+	ck_assert_uint_eq(far(1)->resumes, 1);
+	if (_i) {
+		/* Who leaves gives back all that waited for it. */
+		peer_leave(&a);
+	} else {
+		peer_more(&a, 120000);
+		ck_assert_uint_eq(a.body.len, 120000);
+		peer_leave(&a);
+	}
+	ck_assert_uint_eq(far_piece, 0);
+	ck_assert_int_eq(far_fill(1, 'd', 5000), 0);
+	far_done(1, 0);
+	peer_more(&b, 5000);
+	ck_assert_uint_eq(b.body.len, 10000);
+	peer_fini(&a);
+	peer_fini(&b);
+	ck_assert_uint_eq(rig.stats.pipe_bytes, 0);
+}
+END_TEST
+
 /* Option client_rate: a request that has to wait for its turn keeps its body, as much as there is room for. */
 START_TEST(upload_waits_for_its_turn)
 {
@@ -262,5 +305,6 @@ UNIT_MAIN("exchange/body", tcase_add_checked_fixture(tc, rig_open, rig_close);
           tcase_add_test(tc, upload_waits_for_the_origin);
           tcase_add_loop_test(tc, upload_breaks_off, 0, 4); tcase_add_test(tc, early_answer);
           tcase_add_test(tc, pauses_and_goes_on); tcase_add_loop_test(tc, outgrows_the_store, 0, 2);
+          tcase_add_loop_test(tc, short_of_memory, 0, 2);
           tcase_add_loop_test(tc, ranges_of_fills, 0, 10); tcase_add_test(tc, too_large);
           tcase_add_loop_test(tc, upload_waits_for_its_turn, 0, 3);)

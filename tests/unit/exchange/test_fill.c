@@ -159,7 +159,8 @@ START_TEST(all_leave)
 		{OK_HEAD FRESH "Content-Length: 100000\r\n", 10000, ALWAYS, true},
 		{OK_HEAD FRESH, 1, ALWAYS, true},
 		{OK_HEAD "Content-Length: 100000\r\n", 60000, ALWAYS, false},
-		{NULL, 0, ALWAYS, false},
+		{NULL, 0, ALWAYS, true},
+		{NULL, 0, NEVER, false},
 		{OK_HEAD FRESH "Content-Length: 1000\r\n", 999, NEVER, false},
 		{OK_HEAD FRESH "Content-Length: 1000\r\n", 1000, NEVER, true},
 	};
@@ -396,7 +397,7 @@ END_TEST
 UNIT_MAIN("exchange/fill", tcase_add_checked_fixture(tc, rig_open, rig_close);
           tcase_add_loop_test(tc, miss_then_hit, 0, 2); tcase_add_test(tc, many_share_one_fetch);
           tcase_add_loop_test(tc, joins, 0, 21); tcase_add_loop_test(tc, first_leaves, 0, 4);
-          tcase_add_loop_test(tc, all_leave, 0, 13); tcase_add_loop_test(tc, leaves_inside_calls, 0, 20);
+          tcase_add_loop_test(tc, all_leave, 0, 14); tcase_add_loop_test(tc, leaves_inside_calls, 0, 20);
           tcase_add_loop_test(tc, breaks_off, 0, 2); tcase_add_test(tc, fails_for_all);
           tcase_add_loop_test(tc, remembers_unshareable, 0, 2);
           tcase_add_test(tc, destinations_are_judged);

@@ -325,6 +325,56 @@ START_TEST(limits_of_spool_and_queue)
 }
 END_TEST
 
+/* Very many small bodies at once that do not end: what they hold in memory is bounded, the others are in files. */
+START_TEST(slow_small_bodies)
+{
+	enum { N = 20, LEN = 50000 };
+	struct item it[N] = {0};
+	struct store_spool *sp[N];
+	struct store_piece piece;
+	char keys[N][40];
+	unsigned files = 0;
+	struct fix f;
+
+	fix_init(&f, 64u << 20);
+	f.options.queue_bytes = 1u << 20;
+	fix_open_home(&f);
+	fix_open_store(&f);
+	for (unsigned i = 0; i < N; i++) {
+		snprintf(keys[i], sizeof(keys[i]), "GET http://example.com/%u", i);
+		it[i] = (struct item){.key = keys[i], .body = fix_bytes(bytes + i * LEN, LEN, i)};
+		sp[i] = store_spool_new(f.s, _i ? LEN : HTTP_LENGTH_UNKNOWN);
+		ck_assert_int_eq(store_spool_append(sp[i], view_make(it[i].body.ptr, 20000)), 0);
+		ck_assert_int_eq(store_spool_append(sp[i], view_make(it[i].body.ptr + 20000, LEN - 20000)), 0);
+		store_spool_read(sp[i], 0, &piece);
+		files += piece.fd >= 0;
+	}
+	ck_assert_uint_gt(files, N / 2);
+	ck_assert_uint_lt(files, N);
+	for (unsigned i = 0; i < N; i++) {
+		struct store_record r;
+		struct store_key key;
+
+		fix_record(&it[i], &r);
+		store_key_init(f.s, view_of(it[i].key), &key);
+		ck_assert_int_eq(store_commit(f.s, &key, &r, sp[i], fix_done, &f), 0);
+		f.pending++;
+		store_spool_unref(sp[i]);
+	}
+	ck_assert_int_eq(fix_wait(&f), 0);
+	for (unsigned i = 0; i < N; i++)
+		ck_assert_int_eq(fix_get(&f, it[i].key, NULL, it[i].body), STORE_FOUND);
+	/* They are there no longer: there is memory again. */
+	sp[0] = store_spool_new(f.s, HTTP_LENGTH_UNKNOWN);
+	ck_assert_int_eq(store_spool_append(sp[0], view_make(bytes, LEN)), 0);
+	store_spool_read(sp[0], 0, &piece);
+	ck_assert_int_lt(piece.fd, 0);
+	store_spool_unref(sp[0]);
+	ck_assert_int_eq(fix_verify(&f), 0);
+	fix_stop(&f);
+}
+END_TEST
+
 /* Bytes on disk that no name leads to any more. */
 static uint64_t nameless(struct fix *f)
 {
@@ -423,6 +473,7 @@ UNIT_MAIN("store/store", tcase_add_loop_test(tc, put_and_find, 0, ARRAY_LEN(size
           tcase_add_loop_test(tc, durability_modes, 0, 3);
           tcase_add_test(tc, spool_is_readable_while_it_grows);
           tcase_add_test(tc, limits_of_spool_and_queue);
+          tcase_add_loop_test(tc, slow_small_bodies, 0, 2);
           tcase_add_test(tc, removed_bodies_count_while_they_are_read);
           tcase_add_test(tc, close_answers_everything);
           tcase_add_test(tc, slots_are_allocated);)
