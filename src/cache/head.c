@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "base/num.h"
 #include "http/framing.h"
 
 static void add_status(unsigned status, struct view reason, struct buf *out)
@@ -40,8 +41,8 @@ static bool stored_field(const struct http_field *f, const struct cache_control 
 	}
 }
 
-int cache_head_write(const struct http_head *res, const struct cache_control *cc, uint64_t length,
-                     struct buf *out)
+static int write_head(const struct http_head *res, const struct cache_control *cc, uint64_t length,
+                      struct buf *out)
 {
 	add_status(res->status, res->reason, out);
 	for (unsigned i = 0; i < res->nfields; i++) {
@@ -57,13 +58,29 @@ int cache_head_write(const struct http_head *res, const struct cache_control *cc
 	return out->err;
 }
 
-/* RFC 9110 §15.4.5, and what caches on the way said. */
-static bool kept_in_304(enum http_name id, bool etag)
+int cache_head_write(const struct cache_options *o, const struct http_head *res, uint64_t length,
+                     struct buf *out)
 {
-	switch (id) {
+	struct cache_control cc;
+
+	cache_control_response(o, res, &cc);
+	return write_head(res, &cc, length, out);
+}
+
+/* By its name, whether it is on our list or another cache's. */
+static bool is_targeted(struct view name)
+{
+	struct view end = V("-Cache-Control");
+
+	return name.len > end.len && view_ieq(view_from(name, name.len - end.len), end);
+}
+
+/* RFC 9110 §15.4.5, targeted fields (RFC 9213) for caches behind us, and what caches on the way said. */
+static bool kept_in_304(const struct http_field *f, bool etag)
+{
+	switch (f->id) {
 	case HTTP_CACHE_CONTROL:
 	case HTTP_CACHE_STATUS:
-	case HTTP_CDN_CACHE_CONTROL:
 	case HTTP_CONTENT_LOCATION:
 	case HTTP_DATE:
 	case HTTP_ETAG:
@@ -74,7 +91,7 @@ static bool kept_in_304(enum http_name id, bool etag)
 	case HTTP_LAST_MODIFIED: /* of use where there is no ETag */
 		return !etag;
 	default:
-		return false;
+		return is_targeted(f->name);
 	}
 }
 
@@ -86,7 +103,7 @@ int cache_304_write(const struct http_head *stored, struct buf *out)
 	for (unsigned i = 0; i < stored->nfields; i++) {
 		const struct http_field *f = &stored->fields[i];
 
-		if (kept_in_304(f->id, etag))
+		if (kept_in_304(f, etag))
 			add_field(f->name, f->value, out);
 	}
 	return out->err;
@@ -143,9 +160,25 @@ bool cache_304_selects(const struct http_head *stored, const struct cache_meta *
 	return !present && !http_find(res304, HTTP_ETAG, 0);
 }
 
+bool cache_head_selects(const struct http_head *stored, uint64_t length, const struct http_head *res)
+{
+	static const enum http_name names[] = {HTTP_ETAG, HTTP_LAST_MODIFIED};
+	struct view ours, theirs;
+	bool present, had;
+	uint64_t n;
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		theirs = cache_single(res, names[i], &present);
+		ours = cache_single(stored, names[i], &had);
+		if (present && (!theirs.ptr || !ours.ptr || !view_eq(ours, theirs)))
+			return false;
+	}
+	theirs = cache_single(res, HTTP_CONTENT_LENGTH, &present);
+	return !present || (theirs.ptr && num_parse_u64(theirs, UINT64_MAX, &n) == 0 && n == length);
+}
+
 /* RFC 9111 §3.2: a 304 does not change what the stored content depends on. */
-static bool updatable(const struct cache_options *o, const struct http_field *f,
-                      const struct cache_control *cc304)
+static bool updatable(const struct http_field *f, bool cookies)
 {
 	if (f->hop)
 		return false;
@@ -160,7 +193,7 @@ static bool updatable(const struct cache_options *o, const struct http_field *f,
 	case HTTP_SET_COOKIE:
 		/* Meant for the one client whose request was validated, unless it says otherwise.
 		 */
-		return cache_cookie_shareable(o, cc304);
+		return cookies;
 	default:
 		return true;
 	}
@@ -182,10 +215,12 @@ static void merge(const struct cache_options *o, const struct http_head *stored,
 	struct http_field *news = into->fields;
 	struct cache_control cc304;
 	unsigned n = 0;
+	bool cookies;
 
-	cache_control_parse(res304, &cc304);
+	cache_control_response(o, res304, &cc304);
+	cookies = cache_cookie_shareable(o, res304, &cc304);
 	for (unsigned i = 0; i < res304->nfields; i++) {
-		if (updatable(o, &res304->fields[i], &cc304))
+		if (updatable(&res304->fields[i], cookies))
 			news[n++] = res304->fields[i];
 	}
 	/* RFC 9110 §6.6.1: without a Date it is dated when it arrives. */
@@ -198,6 +233,20 @@ static void merge(const struct cache_options *o, const struct http_head *stored,
 	}
 }
 
+static enum cache_fate fate_for(enum cache_reason why)
+{
+	switch (why) {
+	case CACHE_STORE_OK:
+	case CACHE_STORE_NO_FRESHNESS:
+		return CACHE_UPDATE;
+	case CACHE_STORE_REQUEST_NO_STORE:
+	case CACHE_STORE_AUTHORIZATION:
+		return CACHE_LEAVE;
+	default:
+		return CACHE_REMOVE;
+	}
+}
+
 int cache_freshen(const struct cache_options *o, const struct http_head *req,
                   const struct http_head *stored, const struct http_head *res304,
                   int64_t request_time, int64_t response_time, uint64_t length, struct buf *out,
@@ -206,7 +255,7 @@ int cache_freshen(const struct cache_options *o, const struct http_head *req,
 	struct http_head merged = *stored;
 	struct cache_control cc;
 	char date[HTTP_DATE_LEN];
-	enum cache_reason why;
+	enum cache_fate fate;
 	int err;
 
 	merged.cap = stored->nfields + res304->nfields + 1;
@@ -215,15 +264,15 @@ int cache_freshen(const struct cache_options *o, const struct http_head *req,
 		return LARDER_ENOMEM;
 	http_date_format(response_time, date);
 	merge(o, stored, res304, view_make(date, sizeof(date)), &merged);
-	cache_control_parse(&merged, &cc);
+	cache_control_response(o, &merged, &cc);
 	cache_meta_fill(o, &merged, &cc, request_time, response_time, meta);
-	why = cache_judge(o, req, &merged, &cc, meta);
-	/* What may no longer be kept answers this request and is never used again unasked. */
-	if (why != CACHE_STORE_OK && why != CACHE_STORE_NO_FRESHNESS) {
+	fate = fate_for(cache_judge(o, req, &merged, &cc, meta));
+	/* It answers this request, and no other one. */
+	if (fate != CACHE_UPDATE)
 		meta->flags |= CACHE_F_NO_CACHE;
+	if (fate == CACHE_REMOVE)
 		meta->lifetime = 0;
-	}
-	err = cache_head_write(&merged, &cc, length, out);
+	err = write_head(&merged, &cc, length, out);
 	free(merged.fields);
-	return err;
+	return err ? err : (int)fate;
 }
