@@ -105,8 +105,13 @@ bool cache_stale_on_error(const struct cache_options *o, const struct cache_cont
  * case, sorted, no repeats) of a response. Returns 0 (empty: none), 1 for "*", or the buffer's error. */
 int cache_vary_names(const struct http_head *res, struct buf *out);
 /* Appends the selecting text of a request under such a list: equal texts select the same
- * response. White space and list order are normalised where the field's definition permits. */
+ * response. White space, order, case and weights are normalised in Accept, Accept-Encoding and Accept-Language, and what
+ * means nothing is left out (RFC 9110 §12.5): "gzip, br;q=0" is "x-gzip". */
 int cache_vary_select(struct view names, const struct http_head *req, struct buf *out);
+
+/* May the client be sent what is coded so (RFC 9110 §12.5.3)? Without Accept-Encoding only what is not coded:
+ * clients that do not know of codings send none. `content_encoding`: a field's value or empty. */
+bool cache_coding_acceptable(const struct http_head *req, struct view content_encoding);
 
 enum cache_condition {
 	CACHE_COND_NONE,     /* no precondition, or it lets the full answer pass */

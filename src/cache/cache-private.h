@@ -33,6 +33,13 @@ enum cache_reason cache_judge(const struct cache_options *o, const struct http_h
 bool cache_cookie_shareable(const struct cache_options *o, const struct http_head *res,
                             const struct cache_control *cc);
 
+/* Walks the lines of a field that reach the origin: what Connection names does not. `id` HTTP_OTHER: by name. */
+const struct http_field *cache_next_line(const struct http_head *req, enum http_name id,
+                                         struct view name, unsigned from);
+/* Appends Accept, Accept-Encoding or Accept-Language in a spelling that all lists of one meaning share. false: too long
+ * for that, nothing was added. */
+bool cache_prefer(const struct http_head *req, enum http_name id, struct buf *out);
+
 /* Vary: *, or one that no request could match for sure (RFC 9111 §4.1). */
 bool cache_vary_any(const struct http_head *res);
 
