@@ -345,8 +345,6 @@ int http_sf_item(struct view value, struct http_sf_item *out)
 void http_sf_init(struct http_sf *sf, struct view value)
 {
 	skip_sp(&value);
-	while (value.len && value.ptr[value.len - 1] == ' ')
-		value.len--;
 	*sf = (struct http_sf){.rest = value};
 }
 

@@ -92,7 +92,8 @@ int fuzz_one(const uint8_t *data, size_t len)
 	if (!reference_fits(in))
 		return 0;
 	check(one == REFERENCE(" *" ITEM " *", in));
-	check(list == REFERENCE(" *(" MEMBER "(" COMMA MEMBER ")*)? *", in));
-	check(dict == REFERENCE(" *(" ENTRY "(" COMMA ENTRY ")*)? *", in));
+	/* §4.2.1, §4.2.2: what stands behind the last member is skipped as it is before a comma. */
+	check(list == REFERENCE(" *(" MEMBER "(" COMMA MEMBER ")*[ \t]*)?", in));
+	check(dict == REFERENCE(" *(" ENTRY "(" COMMA ENTRY ")*[ \t]*)?", in));
 	return 0;
 }

@@ -27,9 +27,9 @@ static void exchange(const char *ask, unsigned n, const char *head, const char *
 	peer_ask(&p, &rig.forward, ask);
 	ck_assert_uint_eq(nfars, n + 1);
 	far_answer(n, head, body);
+	store_settle();
 	peer_got(&p, status, got);
 	peer_fini(&p);
-	store_settle();
 }
 
 /* Answered without asking anybody. */

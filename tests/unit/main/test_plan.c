@@ -122,8 +122,8 @@ static const struct {
 	{{"forward=127.0.0.1:1"}, {"store=off", "workers=100000"}, "workers"},
 	{{"forward=127.0.0.1:1"}, {"nonsense=1"}, "nonsense"},
 	{{"forward=127.0.0.1:1"},
-	 {"store=off", "targeted_fields=CDN Cache Control"},
-	 "targeted_fields: \"CDN Cache Control\" is no field name"},
+	 {"store=off", "targeted_fields=CDN:Cache-Control"},
+	 "targeted_fields: \"CDN:Cache-Control\" is no field name"},
 	{{"forward=127.0.0.1:1"}, {"access_log=/nonexistent-directory/file"}, "access_log"},
 };
 
