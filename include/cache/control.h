@@ -1,7 +1,8 @@
 /*
- * Cache-Control, Pragma and Expires as parsed values (RFC 9111 §5.2, §5.3, §5.4).
+ * Cache-Control, targeted fields and Pragma as parsed values (RFC 9111 §5.2, §5.4, RFC 9213).
  * Vocabulary: *directive* = a member of Cache-Control; *delta-seconds* saturate
- * at CACHE_DELTA_MAX; an unusable freshness directive means stale (0), never fresh.
+ * at CACHE_DELTA_MAX; an unusable freshness directive means stale (0), never fresh; *targeted
+ * field* = one such as CDN-Cache-Control, which counts in place of Cache-Control and Expires.
  */
 #ifndef LARDER_CACHE_CONTROL_H
 #define LARDER_CACHE_CONTROL_H
@@ -27,6 +28,7 @@ enum cache_directive { /* bits of cache_control.set */
 	CACHE_CC_IMMUTABLE = 1 << 12,
 	CACHE_CC_MAX_STALE_ANY = 1 << 13, /* max-stale without an argument */
 	CACHE_CC_PRAGMA_NO_CACHE = 1 << 14,
+	CACHE_CC_TARGETED = 1 << 15, /* out of a targeted field: Cache-Control and Expires do not count */
 };
 
 struct cache_control {
@@ -39,8 +41,11 @@ struct cache_control {
 };
 
 /* Parses all Cache-Control lines (and, when there is none, Pragma: RFC 9111 §5.4) of a head.
- * Of repeated freshness directives the least permissive counts; one without a readable number is
- * 0. Quoted arguments are accepted (RFC 9111 §5.2). */
+ * Of repeated freshness directives the first counts (§4.2.1), of repeated max-stale and min-fresh the least
+ * permissive; one without a readable number, anywhere, makes it 0. Quoted arguments are accepted (§5.2). */
 void cache_control_parse(const struct http_head *h, struct cache_control *out);
+/* Parses a response's targeted field of that name (RFC 9213 §2.1), a Dictionary (RFC 9651). false: there is none, it is
+ * empty, no Dictionary, or a directive has a value of the wrong type; then it counts as absent (§2.2). */
+bool cache_control_targeted(const struct http_head *h, struct view name, struct cache_control *out);
 
 #endif

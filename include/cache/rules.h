@@ -48,6 +48,8 @@ enum cache_flag {
 	CACHE_F_CODED = 1 << 11, /* the content is gzip or deflate */
 	CACHE_F_RECODED = 1 << 12, /* CODED by the cache itself, as gzip; the stored head does not say so */
 	CACHE_F_ETAG_WEAKENED = 1 << 13, /* by the same: at the origin it is strong */
+	/* What a 304 does not change. */
+	CACHE_F_CODING = CACHE_F_CODED | CACHE_F_RECODED | CACHE_F_ETAG_WEAKENED,
 };
 
 /* Kept in every record: fixed layout, host byte order, part of the on-disk format. */
@@ -64,9 +66,11 @@ struct cache_meta {
 	uint16_t keep; /* hours past the lifetime that it is worth keeping */
 };
 
-/* May this response to this request be stored (RFC 9111 §3)? Returns CACHE_STORE_OK with *meta
+/* May this response to this request be stored (RFC 9111 §3)? Of POST only if it is about the request's target
+ * (RFC 9110 §9.3.3): that its one Content-Location leads there is for the caller to see. Returns CACHE_STORE_OK with *meta
  * filled (always filled as far as possible, so that an answer can be explained), else why not.
- * Heads must have their hops marked. Without a lifetime, a validator is enough. */
+ * Heads must have their hops marked. Without a lifetime, a validator is enough. No precondition or range of
+ * the client's may have gone to the origin. */
 enum cache_reason cache_storable(const struct cache_options *o, const struct http_head *req,
                                  const struct http_head *res, int64_t request_time,
                                  int64_t response_time, struct cache_meta *meta);
@@ -75,7 +79,7 @@ enum cache_reason cache_storable(const struct cache_options *o, const struct htt
  * fields in their order and spelling, each line ended by CRLF, no blank line; without hop-by-hop
  * fields, Age, the fields that no-cache= or private= name, and Content-Length, which is written
  * anew from `length` unless that is HTTP_LENGTH_UNKNOWN. 0 or the buffer's error. */
-int cache_head_write(const struct http_head *res, const struct cache_control *cc, uint64_t length,
+int cache_head_write(const struct cache_options *o, const struct http_head *res, uint64_t length,
                      struct buf *out);
 
 /* current_age (RFC 9111 §4.2.3) at `now`, seconds, never negative. */
@@ -106,8 +110,13 @@ bool cache_stale_on_error(const struct cache_options *o, const struct cache_cont
  * case, sorted, no repeats) of a response. Returns 0 (empty: none), 1 for "*", or the buffer's error. */
 int cache_vary_names(const struct http_head *res, struct buf *out);
 /* Appends the selecting text of a request under such a list: equal texts select the same
- * response. White space and list order are normalised where the field's definition permits. */
+ * response. White space, order, case and weights are normalised in Accept, Accept-Encoding and Accept-Language, and what
+ * means nothing is left out (RFC 9110 §12.5): "gzip, br;q=0" is "x-gzip". */
 int cache_vary_select(struct view names, const struct http_head *req, struct buf *out);
+
+/* May the client be sent what is coded so (RFC 9110 §12.5.3)? Without Accept-Encoding only what is not coded:
+ * clients that do not know of codings send none. `content_encoding`: a field's value or empty. */
+bool cache_coding_acceptable(const struct http_head *req, struct view content_encoding);
 
 enum cache_condition {
 	CACHE_COND_NONE,     /* no precondition, or it lets the full answer pass */
@@ -127,15 +136,26 @@ enum http_range_outcome cache_ranges(const struct http_head *req, const struct c
  * response. Returns 1 if there was a validator, 0 if not, or the buffer's error. */
 int cache_validators_write(const struct http_head *stored, const struct cache_meta *meta,
                            struct buf *out);
+/* Does a HEAD's 200 speak of this stored response of `length` bytes to a GET, so that it may freshen it (RFC 9111 §4.3.5)?
+ * If not, the stored one is out of date. */
+bool cache_head_selects(const struct http_head *stored, uint64_t length, const struct http_head *res);
+/* A stored entity-tag as its origin has it. */
+struct view cache_origin_etag(struct view etag, const struct cache_meta *meta);
 /* Does a 304 speak of this stored response (RFC 9111 §4.3.4)? One without any validator does: so
  * the request must have carried no other validators than those of cache_validators_write. */
 bool cache_304_selects(const struct http_head *stored, const struct cache_meta *meta,
                        const struct http_head *res304);
-/* The stored head updated by a 304 (RFC 9111 §3.2): as cache_head_write, fields of the 304
- * replacing all of the same name but for Content-Length, Content-Encoding, Content-Range,
- * Content-Type, Content-Digest, ETag and a Set-Cookie that is not for all; Date is added where the
- * 304 has none. `stored` must know its status. *meta is made anew; where the 304 forbids to keep the
- * response, it says no-cache with lifetime 0. 0, LARDER_ENOMEM, or the buffer's error. */
+/* What becomes of the stored response once it has been freshened. */
+enum cache_fate {
+	CACHE_UPDATE, /* it is kept, as it is now */
+	CACHE_LEAVE,  /* it stays as it was: the request (no-store, Authorization) is not to leave a trace */
+	CACHE_REMOVE, /* it may be kept no longer (no-store, private, Vary: *, …) */
+};
+/* The stored head updated by a 304, or by a HEAD's 200 (RFC 9111 §3.2, §4.3.4, §4.3.5): as cache_head_write, fields of
+ * the new head replacing all of the same name but for Content-Length, Content-Encoding, Content-Range,
+ * Content-Type, Content-Digest, ETag and a Set-Cookie that is not for all; Date is added where it
+ * has none. `stored` must know its status. *meta is made anew; unless the fate is CACHE_UPDATE, it says no-cache.
+ * A fate, LARDER_ENOMEM, or the buffer's error. */
 int cache_freshen(const struct cache_options *o, const struct http_head *req,
                   const struct http_head *stored, const struct http_head *res304,
                   int64_t request_time, int64_t response_time, uint64_t length, struct buf *out,

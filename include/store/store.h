@@ -118,6 +118,10 @@ int store_find(struct store *s, const struct store_key *key, const struct view *
 int store_look(struct store *s, const struct store_key *key, const struct view *selecting,
                struct store_hit *hit);
 void store_hit_done(struct store *s, struct store_hit *hit);
+/* The variants under a key that lookups call STORE_VARIES, the newest first, at most `max`, until `each` says false. What
+ * it is shown is valid during its call; it must not call the store's lookups. May wait for the disk. */
+void store_variants(struct store *s, const struct store_key *key, unsigned max,
+                    bool (*each)(void *arg, const struct store_record *r), void *arg);
 /* Takes the hit's file reference over: then it outlives store_hit_done. */
 struct store_file *store_hit_take_file(struct store_hit *hit);
 int store_file_fd(const struct store_file *f);
@@ -188,6 +192,14 @@ int store_commit(struct store *s, const struct store_key *key, const struct stor
 /* Replaces head and meta of the record `id`, keeping its body. Done with LARDER_ENOENT if it is gone. */
 int store_update(struct store *s, const struct store_key *key, const struct store_record *record,
                  uint64_t id, store_done_fn *done, void *arg);
+/* Makes the body of record `id`, which stands under the selecting text `from`, another variant's, too: the one that
+ * `record` (head, meta, Vary list, selecting text) describes. Done with LARDER_ENOENT if it is gone. */
+int store_alias(struct store *s, const struct store_key *key, const struct store_record *record,
+                struct view from, uint64_t id, store_done_fn *done, void *arg);
+/* Removes the record `id` alone, which stands where `record`'s Vary list and selecting text say. Done with
+ * LARDER_ENOENT if it is gone. */
+int store_remove_one(struct store *s, const struct store_key *key, const struct store_record *record,
+                     uint64_t id, store_done_fn *done, void *arg);
 /* Removes all variants under the key. */
 int store_remove(struct store *s, const struct store_key *key, store_done_fn *done, void *arg);
 

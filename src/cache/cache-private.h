@@ -15,6 +15,10 @@ bool cache_member_next(struct view *rest, struct view *member);
 /* Whether a response's qualified no-cache or private names the field. */
 bool cache_control_names(const struct cache_control *cc, struct view name);
 
+/* What the response says to this cache: its first usable targeted field, else Cache-Control (RFC 9213 §2.2). */
+void cache_control_response(const struct cache_options *o, const struct http_head *res,
+                            struct cache_control *out);
+
 /* Fills *meta from a response head and its Cache-Control. */
 void cache_meta_fill(const struct cache_options *o, const struct http_head *res,
                      const struct cache_control *cc, int64_t request_time, int64_t response_time,
@@ -25,8 +29,16 @@ enum cache_reason cache_judge(const struct cache_options *o, const struct http_h
                               const struct http_head *res, const struct cache_control *cc,
                               const struct cache_meta *meta);
 
-/* May Set-Cookie be kept and given to others? */
-bool cache_cookie_shareable(const struct cache_options *o, const struct cache_control *cc);
+/* May the response's Set-Cookie be kept and given to others? */
+bool cache_cookie_shareable(const struct cache_options *o, const struct http_head *res,
+                            const struct cache_control *cc);
+
+/* Walks the lines of a field that reach the origin: what Connection names does not. `id` HTTP_OTHER: by name. */
+const struct http_field *cache_next_line(const struct http_head *req, enum http_name id,
+                                         struct view name, unsigned from);
+/* Appends Accept, Accept-Encoding or Accept-Language in a spelling that all lists of one meaning share. false: too long
+ * for that, nothing was added. */
+bool cache_prefer(const struct http_head *req, enum http_name id, struct buf *out);
 
 /* Vary: *, or one that no request could match for sure (RFC 9111 §4.1). */
 bool cache_vary_any(const struct http_head *res);

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/num.h"
+#include "http/sf.h"
 
 /* Index of the comma or the quote's end; v.len when there is none. */
 static size_t skip_quoted(struct view v, size_t at)
@@ -50,7 +51,9 @@ enum kind {
 	PERMIT,    /* a flag that widens: void with an argument */
 	QUALIFIED, /* a flag, or a list of field names */
 	DELTA,
-	MAX_STALE, /* delta-seconds, or anything goes */
+	REQUEST_DELTA, /* requests only: the least permissive counts */
+	REQUEST_FLAG,
+	MAX_STALE, /* of requests, too: delta-seconds, or anything goes */
 };
 
 struct directive {
@@ -65,7 +68,7 @@ struct directive {
 static const struct directive directives[] = {
 	{V("max-age"), DELTA, 0, 0, NUMBER(max_age)},
 	{V("s-maxage"), DELTA, 0, 0, NUMBER(s_maxage)},
-	{V("min-fresh"), DELTA, 0, 0, NUMBER(min_fresh)},
+	{V("min-fresh"), REQUEST_DELTA, 0, 0, NUMBER(min_fresh)},
 	{V("stale-while-revalidate"), DELTA, 0, 0, NUMBER(stale_while_revalidate)},
 	{V("stale-if-error"), DELTA, 0, 0, NUMBER(stale_if_error)},
 	{V("max-stale"), MAX_STALE, CACHE_CC_MAX_STALE_ANY, 0, NUMBER(max_stale)},
@@ -75,7 +78,7 @@ static const struct directive directives[] = {
 	 NUMBER(private_fields)},
 	{V("no-store"), FLAG, CACHE_CC_NO_STORE, 0, 0},
 	{V("no-transform"), FLAG, CACHE_CC_NO_TRANSFORM, 0, 0},
-	{V("only-if-cached"), FLAG, CACHE_CC_ONLY_IF_CACHED, 0, 0},
+	{V("only-if-cached"), REQUEST_FLAG, CACHE_CC_ONLY_IF_CACHED, 0, 0},
 	{V("must-revalidate"), FLAG, CACHE_CC_MUST_REVALIDATE, 0, 0},
 	{V("proxy-revalidate"), FLAG, CACHE_CC_PROXY_REVALIDATE, 0, 0},
 	{V("must-understand"), FLAG, CACHE_CC_MUST_UNDERSTAND, 0, 0},
@@ -92,16 +95,29 @@ static struct view unquote(struct view v)
 	return v;
 }
 
+static uint32_t *number_of(struct cache_control *cc, const struct directive *d)
+{
+	return (uint32_t *)(void *)((char *)cc + d->offset);
+}
+
+static struct view *list_of(struct cache_control *cc, const struct directive *d)
+{
+	return (struct view *)(void *)((char *)cc + d->offset);
+}
+
 static void take_delta(struct cache_control *out, const struct directive *d, struct view arg)
 {
-	uint32_t *to = (uint32_t *)(void *)((char *)out + d->offset);
-	uint64_t n;
-
+	uint32_t *to = number_of(out, d);
+	uint64_t n = 0;
 	/* RFC 9111 §4.2.1: what cannot be read as a lifetime is stale. */
-	if (num_parse_saturating(unquote(arg), CACHE_DELTA_MAX, &n))
+	bool counts = num_parse_saturating(unquote(arg), CACHE_DELTA_MAX, &n) != 0;
+
+	if (counts)
 		n = 0;
-	/* The least permissive of several counts: of min-fresh that is the largest. */
-	if (*to == CACHE_DELTA_NONE || (d->offset == NUMBER(min_fresh) ? n > *to : n < *to))
+	/* Of several the first, or in requests the least permissive: of min-fresh that is the largest. */
+	if (d->kind != DELTA)
+		counts = d->kind == MAX_STALE ? n < *to : n > *to;
+	if (*to == CACHE_DELTA_NONE || counts)
 		*to = (uint32_t)n;
 }
 
@@ -126,7 +142,7 @@ static bool separable(struct view list)
  * list, count as the form without names, which restricts more. */
 static void take_qualified(struct cache_control *out, const struct directive *d, struct view arg)
 {
-	struct view *to = (struct view *)(void *)((char *)out + d->offset);
+	struct view *to = list_of(out, d);
 
 	arg = unquote(arg);
 	if (arg.ptr && !(out->set & d->qualified_bit) && separable(arg)) {
@@ -137,23 +153,28 @@ static void take_qualified(struct cache_control *out, const struct directive *d,
 	}
 }
 
+static const struct directive *find_directive(struct view name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(directives); i++) {
+		if (view_ieq(name, directives[i].name))
+			return &directives[i];
+	}
+	return NULL;
+}
+
 static void take(struct cache_control *out, struct view member)
 {
 	struct view arg, name = view_trim(view_cut(member, '=', &arg));
+	const struct directive *d = find_directive(name);
 
-	for (size_t i = 0; i < ARRAY_LEN(directives); i++) {
-		const struct directive *d = &directives[i];
-
-		if (!view_ieq(name, d->name))
-			continue;
-		if (d->kind == DELTA || (d->kind == MAX_STALE && arg.ptr))
-			take_delta(out, d, arg);
-		else if (d->kind == QUALIFIED)
-			take_qualified(out, d, arg);
-		else if (d->kind != PERMIT || !arg.ptr)
-			out->set |= d->bit;
+	if (!d)
 		return;
-	}
+	if (d->kind == DELTA || d->kind == REQUEST_DELTA || (d->kind == MAX_STALE && arg.ptr))
+		take_delta(out, d, arg);
+	else if (d->kind == QUALIFIED)
+		take_qualified(out, d, arg);
+	else if (d->kind != PERMIT || !arg.ptr)
+		out->set |= d->bit;
 }
 
 static bool pragma_no_cache(const struct http_head *h)
@@ -172,18 +193,20 @@ static bool pragma_no_cache(const struct http_head *h)
 	return false;
 }
 
+static const struct cache_control nothing_said = {
+        .max_age = CACHE_DELTA_NONE,
+        .s_maxage = CACHE_DELTA_NONE,
+        .min_fresh = CACHE_DELTA_NONE,
+        .max_stale = CACHE_DELTA_NONE,
+        .stale_while_revalidate = CACHE_DELTA_NONE,
+        .stale_if_error = CACHE_DELTA_NONE,
+};
+
 void cache_control_parse(const struct http_head *h, struct cache_control *out)
 {
 	const struct http_field *f;
 
-	*out = (struct cache_control){
-	        .max_age = CACHE_DELTA_NONE,
-	        .s_maxage = CACHE_DELTA_NONE,
-	        .min_fresh = CACHE_DELTA_NONE,
-	        .max_stale = CACHE_DELTA_NONE,
-	        .stale_while_revalidate = CACHE_DELTA_NONE,
-	        .stale_if_error = CACHE_DELTA_NONE,
-	};
+	*out = nothing_said;
 	for (unsigned i = 0; (f = http_find(h, HTTP_CACHE_CONTROL, i));
 	     i = (unsigned)(f - h->fields) + 1) {
 		struct view rest = f->value, member;
@@ -194,6 +217,65 @@ void cache_control_parse(const struct http_head *h, struct cache_control *out)
 	}
 	if (!(out->set & CACHE_CC_PRESENT) && pragma_no_cache(h))
 		out->set |= CACHE_CC_PRAGMA_NO_CACHE;
+}
+
+/* A member of a targeted field; of repeated ones the last counts (RFC 9651 §4.2.2). Its parameters mean nothing
+ * (RFC 9213 §2.1). false: a value of the wrong type. */
+static bool take_typed(struct cache_control *out, struct view key, const struct http_sf_item *item)
+{
+	const struct directive *d = find_directive(key);
+	bool boolean = item->type == HTTP_SF_BOOLEAN;
+
+	if (!d || d->kind >= REQUEST_DELTA)
+		return true;
+	if (d->kind == DELTA) {
+		/* A negative one is a number, but no lifetime: stale. */
+		int64_t n = item->number < 0 ? 0 : item->number;
+
+		*number_of(out, d) = n > CACHE_DELTA_MAX ? CACHE_DELTA_MAX : (uint32_t)n;
+		return item->type == HTTP_SF_INTEGER;
+	}
+	out->set &= ~(d->bit | d->qualified_bit);
+	if (d->kind == QUALIFIED) {
+		*list_of(out, d) = (struct view){NULL, 0};
+		if (item->type == HTTP_SF_STRING || item->type == HTTP_SF_TOKEN) {
+			take_qualified(out, d, item->text);
+			return true;
+		}
+	}
+	if (boolean && item->number)
+		out->set |= d->bit;
+	return boolean;
+}
+
+bool cache_control_targeted(const struct http_head *h, struct view name, struct cache_control *out)
+{
+	const struct http_field *f;
+	bool any = false;
+
+	*out = nothing_said;
+	for (unsigned i = 0; (f = http_find_text(h, name, i)); i = (unsigned)(f - h->fields) + 1) {
+		struct http_sf_item item;
+		struct view key;
+		struct http_sf sf;
+		int more;
+
+		if (f->hop)
+			continue;
+		/* An empty line would leave a comma at an end. */
+		if (any && !f->value.len)
+			return false;
+		http_sf_init(&sf, f->value);
+		while ((more = http_sf_dict_next(&sf, &key, &item)) > 0) {
+			if (!take_typed(out, key, &item))
+				return false;
+			any = true;
+		}
+		if (more < 0 || !any)
+			return false;
+	}
+	out->set |= CACHE_CC_PRESENT | CACHE_CC_TARGETED;
+	return any;
 }
 
 bool cache_control_names(const struct cache_control *cc, struct view name)

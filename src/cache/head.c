@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "base/num.h"
 #include "http/framing.h"
 
 static void add_status(unsigned status, struct view reason, struct buf *out)
@@ -40,8 +41,8 @@ static bool stored_field(const struct http_field *f, const struct cache_control 
 	}
 }
 
-int cache_head_write(const struct http_head *res, const struct cache_control *cc, uint64_t length,
-                     struct buf *out)
+static int write_head(const struct http_head *res, const struct cache_control *cc, uint64_t length,
+                      struct buf *out)
 {
 	add_status(res->status, res->reason, out);
 	for (unsigned i = 0; i < res->nfields; i++) {
@@ -57,13 +58,29 @@ int cache_head_write(const struct http_head *res, const struct cache_control *cc
 	return out->err;
 }
 
-/* RFC 9110 §15.4.5, and what caches on the way said. */
-static bool kept_in_304(enum http_name id, bool etag)
+int cache_head_write(const struct cache_options *o, const struct http_head *res, uint64_t length,
+                     struct buf *out)
 {
-	switch (id) {
+	struct cache_control cc;
+
+	cache_control_response(o, res, &cc);
+	return write_head(res, &cc, length, out);
+}
+
+/* By its name, whether it is on our list or another cache's. */
+static bool is_targeted(struct view name)
+{
+	struct view end = V("-Cache-Control");
+
+	return name.len > end.len && view_ieq(view_from(name, name.len - end.len), end);
+}
+
+/* RFC 9110 §15.4.5, targeted fields (RFC 9213) for caches behind us, and what caches on the way said. */
+static bool kept_in_304(const struct http_field *f, bool etag)
+{
+	switch (f->id) {
 	case HTTP_CACHE_CONTROL:
 	case HTTP_CACHE_STATUS:
-	case HTTP_CDN_CACHE_CONTROL:
 	case HTTP_CONTENT_LOCATION:
 	case HTTP_DATE:
 	case HTTP_ETAG:
@@ -74,7 +91,7 @@ static bool kept_in_304(enum http_name id, bool etag)
 	case HTTP_LAST_MODIFIED: /* of use where there is no ETag */
 		return !etag;
 	default:
-		return false;
+		return is_targeted(f->name);
 	}
 }
 
@@ -86,14 +103,13 @@ int cache_304_write(const struct http_head *stored, struct buf *out)
 	for (unsigned i = 0; i < stored->nfields; i++) {
 		const struct http_field *f = &stored->fields[i];
 
-		if (kept_in_304(f->id, etag))
+		if (kept_in_304(f, etag))
 			add_field(f->name, f->value, out);
 	}
 	return out->err;
 }
 
-/* A tag as its origin has it. */
-static struct view origin_tag(struct view etag, const struct cache_meta *meta)
+struct view cache_origin_etag(struct view etag, const struct cache_meta *meta)
 {
 	if ((meta->flags & CACHE_F_ETAG_WEAKENED) && view_starts(etag, V("W/")))
 		return view_from(etag, 2);
@@ -108,7 +124,7 @@ int cache_validators_write(const struct http_head *stored, const struct cache_me
 	int any = 0;
 
 	if ((meta->flags & CACHE_F_ETAG) && etag) {
-		add_field(V("If-None-Match"), origin_tag(etag->value, meta), out);
+		add_field(V("If-None-Match"), cache_origin_etag(etag->value, meta), out);
 		any = 1;
 	}
 	if ((meta->flags & CACHE_F_LAST_MODIFIED) && modified) {
@@ -123,7 +139,7 @@ static int match_etag(const struct http_head *stored, const struct cache_meta *m
                       const struct http_head *res304)
 {
 	bool present;
-	struct view ours = origin_tag(cache_single(stored, HTTP_ETAG, &present), meta);
+	struct view ours = cache_origin_etag(cache_single(stored, HTTP_ETAG, &present), meta);
 	struct view theirs = cache_single(res304, HTTP_ETAG, &present);
 	struct http_etag a, b;
 
@@ -152,9 +168,25 @@ bool cache_304_selects(const struct http_head *stored, const struct cache_meta *
 	return !present && !http_find(res304, HTTP_ETAG, 0);
 }
 
+bool cache_head_selects(const struct http_head *stored, uint64_t length, const struct http_head *res)
+{
+	static const enum http_name names[] = {HTTP_ETAG, HTTP_LAST_MODIFIED};
+	struct view ours, theirs;
+	bool present, had;
+	uint64_t n;
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		theirs = cache_single(res, names[i], &present);
+		ours = cache_single(stored, names[i], &had);
+		if (present && (!theirs.ptr || !ours.ptr || !view_eq(ours, theirs)))
+			return false;
+	}
+	theirs = cache_single(res, HTTP_CONTENT_LENGTH, &present);
+	return !present || (theirs.ptr && num_parse_u64(theirs, UINT64_MAX, &n) == 0 && n == length);
+}
+
 /* RFC 9111 §3.2: a 304 does not change what the stored content depends on. */
-static bool updatable(const struct cache_options *o, const struct http_field *f,
-                      const struct cache_control *cc304)
+static bool updatable(const struct http_field *f, bool cookies)
 {
 	if (f->hop)
 		return false;
@@ -169,7 +201,7 @@ static bool updatable(const struct cache_options *o, const struct http_field *f,
 	case HTTP_SET_COOKIE:
 		/* Meant for the one client whose request was validated, unless it says otherwise.
 		 */
-		return cache_cookie_shareable(o, cc304);
+		return cookies;
 	default:
 		return true;
 	}
@@ -191,10 +223,12 @@ static void merge(const struct cache_options *o, const struct http_head *stored,
 	struct http_field *news = into->fields;
 	struct cache_control cc304;
 	unsigned n = 0;
+	bool cookies;
 
-	cache_control_parse(res304, &cc304);
+	cache_control_response(o, res304, &cc304);
+	cookies = cache_cookie_shareable(o, res304, &cc304);
 	for (unsigned i = 0; i < res304->nfields; i++) {
-		if (updatable(o, &res304->fields[i], &cc304))
+		if (updatable(&res304->fields[i], cookies))
 			news[n++] = res304->fields[i];
 	}
 	/* RFC 9110 §6.6.1: without a Date it is dated when it arrives. */
@@ -207,6 +241,20 @@ static void merge(const struct cache_options *o, const struct http_head *stored,
 	}
 }
 
+static enum cache_fate fate_for(enum cache_reason why)
+{
+	switch (why) {
+	case CACHE_STORE_OK:
+	case CACHE_STORE_NO_FRESHNESS:
+		return CACHE_UPDATE;
+	case CACHE_STORE_REQUEST_NO_STORE:
+	case CACHE_STORE_AUTHORIZATION:
+		return CACHE_LEAVE;
+	default:
+		return CACHE_REMOVE;
+	}
+}
+
 int cache_freshen(const struct cache_options *o, const struct http_head *req,
                   const struct http_head *stored, const struct http_head *res304,
                   int64_t request_time, int64_t response_time, uint64_t length, struct buf *out,
@@ -215,7 +263,7 @@ int cache_freshen(const struct cache_options *o, const struct http_head *req,
 	struct http_head merged = *stored;
 	struct cache_control cc;
 	char date[HTTP_DATE_LEN];
-	enum cache_reason why;
+	enum cache_fate fate;
 	int err;
 
 	merged.cap = stored->nfields + res304->nfields + 1;
@@ -224,15 +272,15 @@ int cache_freshen(const struct cache_options *o, const struct http_head *req,
 		return LARDER_ENOMEM;
 	http_date_format(response_time, date);
 	merge(o, stored, res304, view_make(date, sizeof(date)), &merged);
-	cache_control_parse(&merged, &cc);
+	cache_control_response(o, &merged, &cc);
 	cache_meta_fill(o, &merged, &cc, request_time, response_time, meta);
-	why = cache_judge(o, req, &merged, &cc, meta);
-	/* What may no longer be kept answers this request and is never used again unasked. */
-	if (why != CACHE_STORE_OK && why != CACHE_STORE_NO_FRESHNESS) {
+	fate = fate_for(cache_judge(o, req, &merged, &cc, meta));
+	/* It answers this request, and no other one. */
+	if (fate != CACHE_UPDATE)
 		meta->flags |= CACHE_F_NO_CACHE;
+	if (fate == CACHE_REMOVE)
 		meta->lifetime = 0;
-	}
-	err = cache_head_write(&merged, &cc, length, out);
+	err = write_head(&merged, &cc, length, out);
 	free(merged.fields);
-	return err;
+	return err ? err : (int)fate;
 }

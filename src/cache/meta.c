@@ -30,17 +30,33 @@ static int64_t single_date(const struct http_head *h, enum http_name id, int64_t
 	return v.ptr ? http_date_parse(v, now) : HTTP_DATE_NONE;
 }
 
-/* RFC 9111 §5.1: of a list the first member counts; what is no number is ignored. */
+/* RFC 9111 §5.1: of several members or lines the first counts; what is no number is ignored. */
 static uint32_t age_value(const struct http_head *res)
 {
-	const struct http_field *f = http_find(res, HTTP_AGE, 0);
-	struct view rest;
+	struct http_list list;
+	struct view member;
 	uint64_t n;
 
-	if (!f ||
-	    num_parse_saturating(view_trim(view_cut(f->value, ',', &rest)), CACHE_DELTA_MAX, &n))
+	http_list_init(&list, res, HTTP_AGE);
+	if (!http_list_next(&list, &member) || num_parse_saturating(member, CACHE_DELTA_MAX, &n))
 		return 0;
 	return (uint32_t)n;
+}
+
+/* RFC 9111 §4.2.1: of several lines the first counts; §5.3: where one is no date, "0" above all, it is in the past. */
+static bool expires_value(const struct http_head *res, int64_t now, int64_t *out)
+{
+	const struct http_field *f = http_find(res, HTTP_EXPIRES, 0);
+
+	if (!f)
+		return false;
+	*out = http_date_parse(f->value, now);
+	while (*out != HTTP_DATE_NONE &&
+	       (f = http_find(res, HTTP_EXPIRES, (unsigned)(f - res->fields) + 1))) {
+		if (http_date_parse(f->value, now) == HTTP_DATE_NONE)
+			*out = HTTP_DATE_NONE;
+	}
+	return true;
 }
 
 /* RFC 9110 §15.1: statuses with a heuristic lifetime; 206 is never stored. */
@@ -80,15 +96,14 @@ static uint32_t heuristic_lifetime(const struct cache_options *o, const struct c
 static void set_lifetime(const struct cache_options *o, const struct http_head *res,
                          const struct cache_control *cc, struct cache_meta *m)
 {
-	bool present;
-	int64_t expires = single_date(res, HTTP_EXPIRES, m->response_time, &present);
+	int64_t expires;
 
 	if (cc->s_maxage != CACHE_DELTA_NONE) {
 		m->lifetime = cc->s_maxage;
 	} else if (cc->max_age != CACHE_DELTA_NONE) {
 		m->lifetime = cc->max_age;
-	} else if (present) {
-		/* §5.3: invalid ones, "0" above all, are in the past. */
+	} else if (!(cc->set & CACHE_CC_TARGETED) &&
+	           expires_value(res, m->response_time, &expires)) {
 		m->lifetime = expires == HTTP_DATE_NONE ? 0 : cache_since(expires, m->date);
 	} else if ((m->flags & CACHE_F_LAST_MODIFIED) && !(cc->set & CACHE_CC_PRAGMA_NO_CACHE) &&
 	           (heuristic_status(res->status) || (cc->set & CACHE_CC_PUBLIC))) {
@@ -103,6 +118,10 @@ static void set_validators(const struct http_head *res, struct cache_meta *m)
 	struct view etag = cache_single(res, HTTP_ETAG, &present);
 	struct http_etag tag;
 
+	m->last_modified = HTTP_DATE_NONE;
+	/* What was denied to one is not to be confirmed to others: they may have credentials. */
+	if (res->status == 401)
+		return;
 	if (etag.ptr && http_etag_parse(etag, &tag) == 0)
 		m->flags |= CACHE_F_ETAG | (tag.weak ? CACHE_F_ETAG_WEAK : 0U);
 	m->last_modified = single_date(res, HTTP_LAST_MODIFIED, m->response_time, &present);
@@ -162,41 +181,20 @@ void cache_meta_fill(const struct cache_options *o, const struct http_head *res,
 	set_lifetime(o, res, cc, m);
 }
 
-/* Statuses that larder knows how to cache (RFC 9111 §3, §5.2.2.3). */
+/* Statuses whose meaning for a cache larder knows (RFC 9111 §3, §5.2.2.3): those that have a name here. */
 static bool understood(unsigned status)
 {
-	switch (status) {
-	case 302:
-	case 303:
-	case 307:
-	case 400:
-	case 403:
-	case 451:
-	case 500:
-	case 502:
-	case 503:
-	case 504:
-		return true;
-	default:
-		return heuristic_status(status);
-	}
+	return *http_reason(status) != '\0';
 }
 
-/* Not final, an answer about what the key does not hold (credentials, preconditions, ranges, the
- * connection), or barred from caches. */
+/* Not final, about one connection alone, or barred from caches. All others with a lifetime of their own
+ * may be stored: no precondition or range goes with a request whose answer is for the store. */
 static bool never_stored(unsigned status)
 {
 	switch (status) {
 	case 304: /* RFC 9111 §4.3.4: it updates, and is nothing by itself */
-	case 401:
-	case 407:
-	case 408:
-	case 412:
-	case 416:
-	case 417:
-	case 421:
-	case 425:
-	case 426:
+	case 407: /* RFC 9110 §15.5.8: of the next proxy to this one */
+	case 425: /* RFC 8470 §5.2: whoever repeats it later must be heard */
 	case 428: /* RFC 6585 §3 */
 	case 429: /* RFC 6585 §4 */
 	case 431: /* RFC 6585 §5 */
@@ -207,9 +205,18 @@ static bool never_stored(unsigned status)
 	}
 }
 
-bool cache_cookie_shareable(const struct cache_options *o, const struct cache_control *cc)
+/* Does the response itself say how long it is fresh (RFC 9111 §4.2.1)? */
+static bool explicit_lifetime(const struct http_head *res, const struct cache_control *cc)
 {
-	return o->store_set_cookie || (cc->set & CACHE_CC_PUBLIC) ||
+	return cc->max_age != CACHE_DELTA_NONE || cc->s_maxage != CACHE_DELTA_NONE ||
+	       (!(cc->set & CACHE_CC_TARGETED) && http_find(res, HTTP_EXPIRES, 0));
+}
+
+/* RFC 9111 §7.3: Set-Cookie does not forbid to store; but by a guess nobody's cookie is given to others. */
+bool cache_cookie_shareable(const struct cache_options *o, const struct http_head *res,
+                            const struct cache_control *cc)
+{
+	return (o->store_set_cookie && explicit_lifetime(res, cc)) || (cc->set & CACHE_CC_PUBLIC) ||
 	       cc->s_maxage != CACHE_DELTA_NONE || cache_control_names(cc, V("set-cookie"));
 }
 
@@ -217,10 +224,7 @@ bool cache_cookie_shareable(const struct cache_options *o, const struct cache_co
 static bool usable(const struct http_head *res, const struct cache_control *cc,
                    const struct cache_meta *m)
 {
-	bool explicit = cc->max_age != CACHE_DELTA_NONE || cc->s_maxage != CACHE_DELTA_NONE ||
-	                http_find(res, HTTP_EXPIRES, 0);
-
-	if (!explicit && !(cc->set & CACHE_CC_PUBLIC) && !heuristic_status(res->status))
+	if (!explicit_lifetime(res, cc) && !(cc->set & CACHE_CC_PUBLIC) && !heuristic_status(res->status))
 		return false;
 	if (m->flags & (CACHE_F_ETAG | CACHE_F_LAST_MODIFIED))
 		return true;
@@ -266,9 +270,29 @@ enum cache_reason cache_judge(const struct cache_options *o, const struct http_h
 		return CACHE_STORE_AUTHORIZATION;
 	if (cache_vary_any(res))
 		return CACHE_STORE_VARY_ANY;
-	if (http_find(res, HTTP_SET_COOKIE, 0) && !cache_cookie_shareable(o, cc))
+	if (http_find(res, HTTP_SET_COOKIE, 0) && !cache_cookie_shareable(o, res, cc))
 		return CACHE_STORE_SET_COOKIE;
 	return usable(res, cc, meta) ? CACHE_STORE_OK : CACHE_STORE_NO_FRESHNESS;
+}
+
+void cache_control_response(const struct cache_options *o, const struct http_head *res,
+                            struct cache_control *out)
+{
+	for (size_t i = 0; i < o->targeted_fields.n; i++) {
+		if (cache_control_targeted(res, view_of(o->targeted_fields.items[i]), out))
+			return;
+	}
+	cache_control_parse(res, out);
+}
+
+/* RFC 9110 §9.3.3: an answer to POST is for later GETs if it says how long, and that it is what they would get. */
+static bool method_storable(const struct http_head *req, const struct http_head *res,
+                            const struct cache_control *cc)
+{
+	if (req->method != HTTP_METHOD_POST)
+		return req->method == HTTP_METHOD_GET;
+	return res->status >= 200 && res->status < 300 && explicit_lifetime(res, cc) &&
+	       http_only(res, HTTP_CONTENT_LOCATION).ptr;
 }
 
 enum cache_reason cache_storable(const struct cache_options *o, const struct http_head *req,
@@ -277,9 +301,9 @@ enum cache_reason cache_storable(const struct cache_options *o, const struct htt
 {
 	struct cache_control cc;
 
-	cache_control_parse(res, &cc);
+	cache_control_response(o, res, &cc);
 	cache_meta_fill(o, res, &cc, request_time, response_time, meta);
-	if (req->method != HTTP_METHOD_GET)
+	if (!method_storable(req, res, &cc))
 		return CACHE_STORE_METHOD;
 	return cache_judge(o, req, res, &cc, meta);
 }

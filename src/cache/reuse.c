@@ -95,7 +95,13 @@ enum cache_use cache_reuse(const struct cache_options *o, const struct http_head
 		*why = CACHE_USE_METHOD;
 		return CACHE_VALIDATE;
 	}
-	use = judge_use(cc, meta, now, why);
+	/* What was denied to somebody without credentials says nothing about others (RFC 9110 §11.6.1). */
+	if (meta->status == 401 && http_find(req, HTTP_AUTHORIZATION, 0)) {
+		*why = CACHE_USE_REQUEST;
+		use = CACHE_VALIDATE;
+	} else {
+		use = judge_use(cc, meta, now, why);
+	}
 	/* §5.2.1.7 */
 	if (use == CACHE_VALIDATE && cc && (cc->set & CACHE_CC_ONLY_IF_CACHED))
 		return CACHE_TIMEOUT;

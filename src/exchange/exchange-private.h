@@ -24,6 +24,7 @@
 
 #define RANGES_MAX   32   /* ranges answered in one response */
 #define FIELDS_MAX   4096 /* fields of a head that is parsed again */
+#define FIELDS_HALF  (FIELDS_MAX / 2) /* the scratch fields serve two heads at once */
 #define HEAD_BYTES   (512 * 1024) /* of any head made here */
 #define KEY_BYTES    (256 * 1024)
 #define BODY_HELD    (64 * 1024)  /* request body that waits for the origin */
@@ -217,8 +218,11 @@ bool route_destination_allowed(struct exchange *x, const struct addr *origin);
 
 /* ---- lookup.c ---- */
 struct step step_lookup(struct exchange *x);
-/* After a validation: finds the stored response again; STORE_FOUND as store_find, if it is still record `id`. */
-int lookup_again(struct exchange *x, uint64_t id, struct store_hit *hit);
+/* After a validation: finds the stored response again, under another selecting text than the request's own where one
+ * is given; STORE_FOUND as store_find, if it is still record `id`. */
+int lookup_again(struct exchange *x, const struct view *selecting, uint64_t id, struct store_hit *hit);
+/* The text of the store's key, and the key. false: there is none, so that nothing can be stored. */
+bool lookup_key(struct exchange *x);
 
 /* ---- deliver.c: answers from what is stored, and bodies ---- */
 struct stored_answer {
@@ -332,9 +336,14 @@ struct fill {
 
 	/* A stored response that is being validated or replaced. */
 	bool has_old, validating, revalidated;
+	enum cache_fate fate;        /* of what was confirmed */
+	/* Nothing matches what the request selects by, and the origin was told the tags of the variants that there
+	 * are (RFC 9111 §4.3.1): `asked` is the request's selecting text. */
+	bool choosing;
+	struct view asked;
 	bool mismatch;               /* the 304 speaks of something else */
 	bool origin_failed;          /* a 5xx that something stale can stand in for */
-	struct view old_head, old_etag;
+	struct view old_head, old_vary, old_selecting;
 	struct cache_meta old_meta;
 	uint64_t old_id;
 
@@ -386,6 +395,8 @@ void fill_orphan(struct fill *f);
 void fill_left(struct fill *f);
 /* The reader looks again; what it waited for is not for it. */
 void fill_send_back(struct exchange *x, bool alone);
+/* From now on invalidations of its key find it. `joinable`: so do those who ask for the same. */
+void fill_enter_table(struct fill *f, bool joinable);
 /* Marks running fills of a key as outdated. */
 void fill_invalidate(struct exchange_env *env, const struct store_key *key);
 
@@ -425,6 +436,24 @@ bool recode_begin(struct fill *f);
 void recode_abandon(struct exchange_env *env);
 void fill_commit_update(struct fill *f);
 void fill_remove_invalidated(struct fill *f, const struct http_head *head);
+
+/* fill_others.c: what an answer says of other responses that are stored */
+
+/* Notes a stored response: it may be confirmed, or stand in for the origin. 0 or LARDER_ENOMEM. */
+int fill_note_old(struct fill *f, const struct store_record *r);
+/* Nothing stored matches the request's selecting fields: appends a condition with the tags of the variants that would
+ * do for it. 1 if there are any, 0, or negative. */
+int fill_nominate(struct fill *f, struct exchange *x, struct buf *out);
+/* Which of them a 304 means, the latest of several: it becomes the fill's old one. */
+bool fill_choose(struct fill *f, const struct http_head *res304);
+/* Freshens the other variants that a 304 selects (RFC 9111 §4.3.4). */
+void fill_freshen_others(struct fill *f, const struct http_head *res304);
+/* Updates what is stored for GET by a HEAD's answer, or makes it stale (RFC 9111 §4.3.5). */
+void fill_update_by_head(struct fill *f, const struct http_head *res);
+/* What was to be validated, and has been replaced by an answer that is not stored, goes (RFC 9111 §4.3.3). */
+void fill_remove_outdated(struct fill *f);
+/* Is it an answer to POST that later GETs may have (RFC 9110 §9.3.3)? */
+bool fill_answers_get(struct fill *f, const struct http_head *res);
 
 /* ---- tunnel.c ---- */
 void tunnel_abandon(struct exchange_env *env);

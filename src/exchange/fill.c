@@ -25,7 +25,7 @@ void fill_ref(struct fill *f)
 	f->refs++;
 }
 
-static void enter_table(struct fill *f, bool joinable)
+void fill_enter_table(struct fill *f, bool joinable)
 {
 	LIST_INSERT_HEAD(bucket(f->env, f->key.hash), f, bucket_link);
 	f->in_table = true;
@@ -253,14 +253,8 @@ static int note_old(struct fill *f, const struct store_hit *hit, bool unconditio
 	struct view fields;
 	int has;
 
-	f->old_head = arena_view(&f->arena, r->head);
-	if (!f->old_head.ptr)
+	if (fill_note_old(f, r))
 		return LARDER_ENOMEM;
-	if (r->etag.ptr)
-		f->old_etag = view_make(f->old_head.ptr + (r->etag.ptr - r->head.ptr), r->etag.len);
-	f->old_meta = r->meta;
-	f->old_id = r->id;
-	f->has_old = true;
 	if (unconditional)
 		return 0;
 	view_cut(f->old_head, '\n', &fields);
@@ -281,6 +275,10 @@ static int note_stored(struct fill *f, struct exchange *x, const struct store_hi
 	buf_init(&validators, 64 * 1024);
 	if (validate)
 		err = note_old(f, validate, x->unconditional, &validators);
+	else if (f->want_store && x->why == CACHE_USE_VARY_MISS && !x->unconditional)
+		err = fill_nominate(f, x, &validators);
+	if (err > 0)
+		err = 0;
 	if (!err)
 		plan->validators = arena_view(&f->arena, buf_view(&validators));
 	buf_fini(&validators);
@@ -417,7 +415,7 @@ struct step fill_begin(struct exchange *x, bool want_store, const struct store_h
 		f->first = x;
 	fill_attach(f, x);
 	if (want_store)
-		enter_table(f, shared);
+		fill_enter_table(f, shared);
 	fill_unref(f);
 	return STEP_WAIT;
 }
@@ -438,7 +436,7 @@ void fill_background(struct exchange *x, const struct store_hit *validate)
 	if (share_claim(f, x) == SHARE_THEIRS)
 		share_unclaim(f);
 	else if (note_stored(f, x, validate, &plan) == 0 && start(f, x, &plan) == 0)
-		enter_table(f, true);
+		fill_enter_table(f, true);
 	fill_unref(f);
 }
 

@@ -2,7 +2,6 @@
 
 #include "base/num.h"
 
-#define HALF      (FIELDS_MAX / 2) /* the scratch fields serve two heads at once */
 #define DATE_LINE (6 + HTTP_DATE_LEN)
 
 static bool sharable(const struct fill *f, struct exchange *x, const struct cache_control *cc)
@@ -25,7 +24,10 @@ bool fill_fits(struct fill *f, struct exchange *x, bool waited)
 	if (f->state == FILL_FAILED)
 		return false;
 	/* A 304 may have made the response one that is not for others any more. */
-	if (f->revalidated && (f->meta.flags & ~f->old_meta.flags & CACHE_F_NO_CACHE))
+	if (f->revalidated && (f->fate != CACHE_UPDATE || (f->meta.flags & ~f->old_meta.flags & CACHE_F_NO_CACHE)))
+		return false;
+	/* It was chosen for what one request selects by. */
+	if (f->choosing && f->revalidated && !view_eq(x->selecting_view, f->asked))
 		return false;
 	if (f->revalidated)
 		return waited || cache_ttl(&f->meta, net_loop_wall_s(f->env->loop)) > 0;
@@ -47,7 +49,7 @@ static void own_head(struct fill *f, const struct http_head *head, char line[DAT
 {
 	*h = *head;
 	h->fields = f->env->fields;
-	h->cap = HALF;
+	h->cap = FIELDS_HALF;
 	h->nfields = head->nfields;
 	memcpy(h->fields, head->fields, h->nfields * sizeof(*h->fields));
 	if (!http_find(h, HTTP_DATE, 0)) {
@@ -73,10 +75,16 @@ static int on_304(struct fill *f, const struct http_head *h)
 	struct http_head old;
 	struct view fields;
 	uint64_t length = HTTP_LENGTH_UNKNOWN;
-	struct view text = lines_field(f->old_head, V("Content-Length"));
+	struct view text;
+	int fate;
 
+	if (f->choosing && !fill_choose(f, h)) {
+		f->mismatch = true;
+		return LARDER_EPROTO;
+	}
+	text = lines_field(f->old_head, V("Content-Length"));
 	view_cut(f->old_head, '\n', &fields);
-	http_head_init(&old, f->env->fields + HALF, HALF);
+	http_head_init(&old, f->env->fields + FIELDS_HALF, FIELDS_HALF);
 	if (http_parse_fields(&old, fields, &fault) || !cache_304_selects(&old, &f->old_meta, h)) {
 		f->mismatch = true;
 		return LARDER_EPROTO;
@@ -85,14 +93,22 @@ static int on_304(struct fill *f, const struct http_head *h)
 		length = HTTP_LENGTH_UNKNOWN;
 	old.status = f->old_meta.status;
 	old.reason = view_of(http_reason(old.status));
-	if (cache_freshen(&f->listener->cache, &f->req, &old, h, f->info.request_time,
-	                  f->info.response_time, length, &f->head, &f->meta)) {
+	fate = cache_freshen(&f->listener->cache, &f->req, &old, h, f->info.request_time,
+	                     f->info.response_time, length, &f->head, &f->meta);
+	buf_addv(&f->vary, f->old_vary);
+	buf_addv(&f->selecting, f->old_selecting);
+	if (fate < 0 || f->vary.err || f->selecting.err) {
 		f->mismatch = true;
 		return LARDER_ENOMEM;
 	}
 	/* The content stays in the coding that it is stored in, which the origin does not know of. */
-	f->meta.flags |= f->old_meta.flags & (CACHE_F_CODED | CACHE_F_RECODED | CACHE_F_ETAG_WEAKENED);
+	f->meta.flags |= f->old_meta.flags & CACHE_F_CODING;
+	f->fate = (enum cache_fate)fate;
 	f->revalidated = true;
+	fill_freshen_others(f, h);
+	/* Those who select by something else would have had another one chosen for them. */
+	if (f->choosing)
+		share_shut(f);
 	fill_publish(f);
 	return 0;
 }
@@ -117,7 +133,6 @@ static void forget_date(struct fill *f)
 /* Makes what is stored, or leaves f->storable at the reason why nothing is. */
 static void prepare_storing(struct fill *f, const struct http_head *h, uint64_t length)
 {
-	struct cache_control cc;
 	uint64_t written = f->status == 204 ? HTTP_LENGTH_UNKNOWN : length;
 
 	f->storable = cache_storable(&f->listener->cache, &f->req, h, f->info.request_time,
@@ -128,13 +143,12 @@ static void prepare_storing(struct fill *f, const struct http_head *h, uint64_t 
 		f->storable = CACHE_STORE_TOO_LARGE;
 		return;
 	}
-	cache_control_parse(h, &cc);
 	if (cache_vary_names(h, &f->vary) != 0) {
 		f->storable = CACHE_STORE_VARY_ANY;
 		return;
 	}
 	if ((f->vary.len && cache_vary_select(buf_view(&f->vary), &f->req, &f->selecting)) ||
-	    cache_head_write(h, &cc, written, &f->head)) {
+	    cache_head_write(&f->listener->cache, h, written, &f->head)) {
 		f->storable = CACHE_STORE_TOO_LARGE;
 		return;
 	}
@@ -165,7 +179,7 @@ int fill_on_head(void *arg, const struct http_head *head, uint64_t length, const
 
 	check_magic(f, FILL_MAGIC);
 	/* Nothing may be judged by a part of its fields. */
-	if (head->nfields >= HALF)
+	if (head->nfields >= FIELDS_HALF)
 		return LARDER_EPROTO;
 	down_forget(f);
 	f->info = *info;
@@ -185,8 +199,13 @@ int fill_on_head(void *arg, const struct http_head *head, uint64_t length, const
 		return LARDER_EPROTO; /* what is stored stays */
 	if (lines_pass_head(&h, &f->pass_head))
 		return f->pass_head.err;
+	f->want_store |= fill_answers_get(f, &h);
 	if (f->want_store)
 		prepare_storing(f, &h, f->length);
+	if (f->req.method == HTTP_METHOD_HEAD)
+		fill_update_by_head(f, &h);
+	else if (f->storable != CACHE_STORE_OK)
+		fill_remove_outdated(f);
 	if (!http_find(head, HTTP_DATE, 0))
 		forget_date(f);
 	f->meta.status = head->status;
@@ -198,6 +217,11 @@ int fill_on_head(void *arg, const struct http_head *head, uint64_t length, const
 		share_shut(f);
 	}
 	fill_remove_invalidated(f, &h);
+	/* Not by itself: what is stored of it comes after that. */
+	if (f->req.method == HTTP_METHOD_POST && f->storable == CACHE_STORE_OK) {
+		share_mark(f);
+		fill_enter_table(f, false);
+	}
 	if (f->removing)
 		f->state = FILL_HELD;
 	else
@@ -238,7 +262,9 @@ static void serve_from_store(struct fill *f, struct exchange *x, struct stored_a
 	struct store *s = f->env->store;
 	struct store_hit hit;
 
-	if (lookup_again(x, f->old_id, &hit) != STORE_FOUND) {
+	struct view selecting = buf_view(&f->selecting);
+
+	if (lookup_again(x, f->choosing ? &selecting : NULL, f->old_id, &hit) != STORE_FOUND) {
 		share_shut(f); /* of no use to others either */
 		fill_send_back(x, false);
 		return;
@@ -318,7 +344,8 @@ static void serve_fetched(struct fill *f, struct exchange *x)
 	add_complete_body(f, &a);
 	buf_reset(&x->lines);
 	lines_generate(x, first ? -1 : (int64_t)cache_age(&f->meta, now), &cs);
-	if (f->want_store)
+	/* Conditions and ranges that went to the origin are not applied again. */
+	if (f->want_store && f->req.method == HTTP_METHOD_GET)
 		deliver_stored(x, &a);
 	else
 		deliver_whole(x, &a);

@@ -98,16 +98,27 @@ void fill_commit(struct fill *f)
 
 void fill_commit_update(struct fill *f)
 {
+	struct store *s = f->env->store;
 	struct store_record r;
+	int err = LARDER_ECLOSED; /* CACHE_LEAVE: nothing is written */
 
 	if (f->invalidated)
 		return;
 	/* The Vary list stays that under which the record is kept. */
 	describe(f, &r);
-	if (store_update(f->env->store, &f->key, &r, f->old_id, on_updated, f) == 0)
-		fill_ref(f);
-	else
+	if (f->fate == CACHE_UPDATE)
+		err = store_update(s, &f->key, &r, f->old_id, on_updated, f);
+	else if (f->fate == CACHE_REMOVE)
+		err = store_remove_one(s, &f->key, &r, f->old_id, on_updated, f);
+	if (err)
 		share_shut(f);
+	else
+		fill_ref(f);
+	if (f->fate != CACHE_UPDATE || !f->choosing)
+		return;
+	/* From now on it is there for what this request selects by, too. */
+	r.selecting = f->asked;
+	store_alias(s, &f->key, &r, buf_view(&f->selecting), f->old_id, NULL, NULL);
 }
 
 /* ---- Invalidation (RFC 9111 §4.4) ---- */

@@ -50,12 +50,12 @@ static int find(struct exchange *x, struct store_hit *hit)
 	return found;
 }
 
-int lookup_again(struct exchange *x, uint64_t id, struct store_hit *hit)
+int lookup_again(struct exchange *x, const struct view *selecting, uint64_t id, struct store_hit *hit)
 {
 	int found;
 
 	x->warmed = 2; /* it was in memory a moment ago */
-	found = find(x, hit);
+	found = selecting ? store_find(x->env->store, &x->key, selecting, hit) : find(x, hit);
 	if (found == STORE_FOUND && hit->record.id != id) {
 		store_hit_done(x->env->store, hit);
 		return STORE_NONE;
@@ -132,10 +132,15 @@ static struct step judge(struct exchange *x, struct store_hit *hit)
 	return fill_begin(x, true, hit);
 }
 
+static bool has_store(const struct exchange *x)
+{
+	return x->env->store && x->listener->options.cache && !x->upgrade;
+}
+
 /* Is the request one whose answer could be stored? */
 static bool cachable(struct exchange *x)
 {
-	if (!x->env->store || !x->listener->options.cache || x->upgrade)
+	if (!has_store(x))
 		return false;
 	return (x->method == HTTP_METHOD_GET || x->method == HTTP_METHOD_HEAD) && !x->req.has_body;
 }
@@ -199,6 +204,17 @@ static struct step step_find(struct exchange *x)
 	return next;
 }
 
+bool lookup_key(struct exchange *x)
+{
+	buf_reset(&x->key_text);
+	if (exchange_key_text(x->listener, x->req.target, &x->key_text)) {
+		buf_reset(&x->key_text);
+		return false;
+	}
+	store_key_init(x->env->store, buf_view(&x->key_text), &x->key);
+	return true;
+}
+
 struct step step_lookup(struct exchange *x)
 {
 	if (for_the_origin(x)) {
@@ -209,14 +225,18 @@ struct step step_lookup(struct exchange *x)
 		return fill_begin(x, false, NULL);
 	}
 	if (!cachable(x)) {
-		x->why = x->env->store && x->listener->options.cache ? CACHE_USE_METHOD : CACHE_STORE_BYPASSED;
+		x->why = has_store(x) ? CACHE_USE_METHOD : CACHE_STORE_BYPASSED;
+		/* RFC 9111 §5.2.1.7 */
+		if (has_store(x) && only_if_cached(x))
+			return reply_error(x, 504, NULL, "Only a stored answer was asked for (only-if-cached), and there is none to such requests.");
+		/* Its answer may be one to later GETs (RFC 9110 §9.3.3). */
+		if (x->method == HTTP_METHOD_POST && has_store(x))
+			lookup_key(x);
 		return fill_begin(x, false, NULL);
 	}
-	buf_reset(&x->key_text);
-	if (exchange_key_text(x->listener, x->req.target, &x->key_text)) {
+	if (!lookup_key(x)) {
 		x->why = CACHE_STORE_BYPASSED;
 		return fill_begin(x, false, NULL);
 	}
-	store_key_init(x->env->store, buf_view(&x->key_text), &x->key);
 	return STEP(step_find);
 }

@@ -315,6 +315,22 @@ int main_plan_find(const struct main_plan *p, const struct addr *a)
 	return -1;
 }
 
+/* "auto" stands for the fields that are for caches in front of an origin (RFC 9213 §3.1), those for larder first. */
+static int set_targets(const struct main_listener *l, struct exchange_listener *out, char **why)
+{
+	static char larders[] = "Larder-Cache-Control", cdns[] = "CDN-Cache-Control", *both[] = {larders, cdns};
+	struct option_list *list = &out->cache.targeted_fields;
+
+	if (list->n == 1 && strcmp(list->items[0], "auto") == 0)
+		*list = (struct option_list){both, l->kind == EXCHANGE_REVERSE ? ARRAY_LEN(both) : 0};
+	for (size_t i = 0; i < list->n; i++) {
+		if (!http_is_token(view_of(list->items[i])))
+			return main_why(why, LARDER_EINVAL, "%s: targeted_fields: \"%s\" is no field name",
+			                l->where, list->items[i]);
+	}
+	return 0;
+}
+
 int main_exchange_listener(const struct main_listener *l, struct exchange_listener *out, char **why)
 {
 	char *detail = NULL;
@@ -326,6 +342,9 @@ int main_exchange_listener(const struct main_listener *l, struct exchange_listen
 		.cache = *l->cache,
 		.options = *l->options,
 	};
+	err = set_targets(l, out, why);
+	if (err)
+		return err;
 	if (l->kind == EXCHANGE_REVERSE) {
 		err = http_uri_parse(view_of(l->origin), &out->origin);
 		if (err)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "base/buf.h"
 #include "write.h"
 
 static struct hash128 target(const struct write *w, const struct op *op)
@@ -54,37 +55,49 @@ static bool listed(const struct record *m, const struct record_key *k)
 	return false;
 }
 
-/* The marker lists the variant: makes it, or adds to it, the oldest giving way. */
+/* Makes room on a list for one more, the oldest giving way; *len: of the list. */
+static int shorten(struct write *w, unsigned char *list, size_t *len)
+{
+	int64_t max = w->s->options->variants_max;
+	size_t most = (size_t)(max > 0 ? max : RECORD_VARIANTS_MAX) * 16; /* 0: by tools, which have no options */
+	int err = 0;
+
+	while (!err && *len >= most) {
+		err = drop_oldest(w, record_hash(view_make(list, 16)));
+		*len -= 16;
+		memmove(list, list + 16, *len);
+	}
+	return err;
+}
+
+/* The marker lists the variant: makes it, or adds to it. */
 static int list_variant(struct write *w, const struct op *op, struct hash128 hash)
 {
 	unsigned char list[RECORD_VARIANTS_MAX * 16];
 	struct record_key k = record_key(hash);
 	struct record m;
-	size_t len;
+	size_t len = 0;
 	int ret = row_get(w, op->key, &m);
 
 	if (ret < 0 || (ret == 1 && listed(&m, &k)))
 		return ret < 0 ? ret : 0;
-	if (ret == 1 && m.variants.len > sizeof(list))
-		return LARDER_ECORRUPT;
-	if (ret == 1 && m.variants.len == sizeof(list)) {
-		ret = drop_oldest(w, record_hash(view_make(m.variants.ptr, 16)));
+	if (ret == 1) {
+		len = m.variants.len;
+		if (len > sizeof(list))
+			return LARDER_ECORRUPT;
+		memcpy(list, m.variants.ptr, len);
+		ret = shorten(w, list, &len);
+		/* What was dropped has been taken off the marker, and with the last one it has gone. */
 		if (!ret)
 			ret = row_get(w, op->key, &m);
 		if (ret < 0)
 			return ret;
-		/* A variant that was gone already is still on the list. */
-		if (m.variants.len >= sizeof(list))
-			m.variants = view_from(m.variants, 16);
 	}
 	if (ret == 0) {
 		m = (struct record){.h.kind = RECORD_MARKER, .h.id = w->st.next_id++};
 		m.key = op->rec.key;
 		m.vary = op->rec.vary;
 	}
-	len = m.variants.len;
-	if (len)
-		memcpy(list, m.variants.ptr, len);
 	memcpy(list + len, k.bytes, 16);
 	m.variants = view_make(list, len + 16);
 	return row_rewrite(w, op->key, &m);
@@ -226,6 +239,80 @@ static int apply_update(struct write *w, struct op *op, bool *fatal)
 	return err ? err : row_rewrite(w, hash, &old);
 }
 
+/* The response that the op means, under `hash`: 1, 0 if it is gone, or negative. */
+static int named(struct write *w, const struct op *op, struct hash128 hash, struct record *r)
+{
+	int ret = row_get(w, hash, r);
+
+	if (ret == LARDER_ECORRUPT)
+		return 0;
+	if (ret == 1 && (r->h.kind != RECORD_RESPONSE || r->h.id != op->id ||
+	                 !view_eq(r->key, op->rec.key)))
+		return 0;
+	return ret;
+}
+
+static int apply_alias(struct write *w, struct op *op, bool *fatal)
+{
+	struct hash128 hash = target(w, op);
+	struct record from, marker, *r = &op->rec;
+	uint64_t charge = 0;
+	struct buf body;
+	int ret = row_get(w, op->key, &marker), err;
+
+	if (ret == 1 && (marker.h.kind != RECORD_MARKER || !view_eq(marker.vary, r->vary)))
+		ret = 0;
+	if (ret == 1)
+		ret = named(w, op, op->from, &from);
+	*fatal = ret < 0;
+	if (ret <= 0)
+		return ret < 0 ? ret : LARDER_ENOENT;
+	r->h.length = from.h.length;
+	r->h.blob = from.h.blob;
+	memcpy(r->h.digest, from.h.digest, RECORD_DIGEST);
+	/* What is written moves the row that it lies in. */
+	buf_init(&body, from.body.len);
+	err = buf_addv(&body, from.body);
+	r->body = buf_view(&body);
+	if (!err && !room_for_insert(w, r, false))
+		err = APPLY_NO_ROOM;
+	*fatal = !err;
+	if (!err && r->h.blob)
+		err = blob_ref(w, r->h.digest, &charge);
+	if (!err)
+		err = list_variant(w, op, hash);
+	if (!err)
+		err = put_response(w, op, hash, charge, false);
+	r->body = view_make(NULL, 0);
+	buf_fini(&body);
+	return err;
+}
+
+static int apply_remove_one(struct write *w, struct op *op, bool *fatal)
+{
+	static const struct write_cost cost = {
+	        .touch = {[DB_ENTRIES] = 2, [DB_QUEUES] = 2, [DB_URLS] = 1, [DB_BLOBS] = 1},
+	        .add = {[DB_QUEUES] = 1},
+	};
+	struct hash128 hash = target(w, op);
+	struct record r;
+	int ret;
+
+	if (!write_room(w, &cost, room_for_evictions(w->s->pool)))
+		return APPLY_NO_ROOM;
+	*fatal = true;
+	ret = named(w, op, hash, &r);
+	if (ret == 0) {
+		*fatal = false;
+		return LARDER_ENOENT;
+	}
+	if (ret == 1)
+		ret = row_drop(w, hash, &r, NULL);
+	if (!ret)
+		stat_add_mt(&w->s->stats->removals, 1);
+	return ret;
+}
+
 static int apply_remove(struct write *w, struct op *op, bool *fatal)
 {
 	static const struct write_cost cost = {
@@ -283,8 +370,12 @@ int apply_op(struct write *w, struct op *op, bool *fatal)
 		return apply_insert(w, op, fatal);
 	case OP_UPDATE:
 		return apply_update(w, op, fatal);
+	case OP_ALIAS:
+		return apply_alias(w, op, fatal);
 	case OP_REMOVE:
 		return apply_remove(w, op, fatal);
+	case OP_REMOVE_ONE:
+		return apply_remove_one(w, op, fatal);
 	case OP_DROP:
 		break;
 	}

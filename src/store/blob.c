@@ -162,6 +162,20 @@ int blob_take(struct write *w, const struct store_spool *sp, uint64_t *charge, b
 	return put(w, sp->digest, &b);
 }
 
+int blob_ref(struct write *w, const uint8_t *digest, uint64_t *charge)
+{
+	struct record_blob b;
+	int ret = get(w, digest, &b);
+
+	if (ret < 0)
+		return ret;
+	if (ret == 0 || !b.refs)
+		return LARDER_ENOENT;
+	b.refs++;
+	*charge = b.charge;
+	return put(w, digest, &b);
+}
+
 static int doom(struct write *w, const uint8_t *digest)
 {
 	struct record_queue_key k = record_queue_key(RECORD_DOOMED, w->st.next_seq++);

@@ -165,6 +165,35 @@ struct store_file *store_hit_take_file(struct store_hit *hit)
 	return file;
 }
 
+void store_variants(struct store *s, const struct store_key *key, unsigned max,
+                    bool (*each)(void *arg, const struct store_record *r), void *arg)
+{
+	struct store_record shown;
+	struct record marker, r;
+	struct MDB_txn *txn;
+	int ret;
+
+	check_magic(s, STORE_MAGIC);
+	txn = read_begin(s, &ret);
+	if (!txn)
+		return;
+	ret = get_row(s, txn, key, key->hash, false, &marker);
+	if (ret == 1 && marker.h.kind == RECORD_MARKER) {
+		for (size_t at = marker.variants.len; at >= 16 && max > 0; at -= 16) {
+			struct view hash = view_make(marker.variants.ptr + at - 16, 16);
+
+			if (get_row(s, txn, key, record_hash(hash), false, &r) != 1 ||
+			    r.h.kind != RECORD_RESPONSE)
+				continue;
+			max--;
+			record_export(&r, &shown);
+			if (!each(arg, &shown))
+				break;
+		}
+	}
+	read_end(s, txn);
+}
+
 uint64_t store_commits(const struct store *s)
 {
 	check_magic(s, STORE_MAGIC);

@@ -109,6 +109,39 @@ int store_update(struct store *s, const struct store_key *key, const struct stor
 	return queue(s, op);
 }
 
+int store_alias(struct store *s, const struct store_key *key, const struct store_record *record,
+                struct view from, uint64_t id, store_done_fn *done, void *arg)
+{
+	struct op *op;
+
+	check_magic(s, STORE_MAGIC);
+	check(record->vary.len > 0);
+	if (too_long(key, record))
+		return LARDER_ELIMIT;
+	op = op_new(OP_ALIAS, key, record, done, arg);
+	if (!op)
+		return LARDER_ENOMEM;
+	op->from = record_variant(key->hash, from, s->seed);
+	op->id = id;
+	return queue(s, op);
+}
+
+int store_remove_one(struct store *s, const struct store_key *key, const struct store_record *record,
+                     uint64_t id, store_done_fn *done, void *arg)
+{
+	struct store_record where = {.selecting = record->selecting, .vary = record->vary};
+	struct op *op;
+
+	check_magic(s, STORE_MAGIC);
+	if (too_long(key, &where))
+		return LARDER_ELIMIT;
+	op = op_new(OP_REMOVE_ONE, key, &where, done, arg);
+	if (!op)
+		return LARDER_ENOMEM;
+	op->id = id;
+	return queue(s, op);
+}
+
 int store_remove(struct store *s, const struct store_key *key, store_done_fn *done, void *arg)
 {
 	struct op *op;

@@ -183,7 +183,7 @@ void waits_serve(struct store *s, bool failing);
 void wait_cancel(struct store_spool *sp);
 /* ---- ops.c, writer.c ---- */
 
-enum op_kind { OP_INSERT, OP_UPDATE, OP_REMOVE, OP_DROP };
+enum op_kind { OP_INSERT, OP_UPDATE, OP_ALIAS, OP_REMOVE, OP_REMOVE_ONE, OP_DROP };
 
 struct op {
 	TAILQ_ENTRY(op) link;
@@ -196,7 +196,8 @@ struct op {
 	struct hash128 key; /* of the primary row; OP_DROP: of the row */
 	struct record rec;  /* views into `text` and the spool */
 	uint64_t id;
-	size_t bytes; /* of the queue */
+	struct hash128 from; /* OP_ALIAS: the row whose body it is */
+	size_t bytes;        /* of the queue */
 	const uint32_t *revoked;
 	uint32_t revoked_was;
 	struct store_spool *spool;

@@ -77,6 +77,8 @@ void blob_path(const uint8_t *digest, char out[BLOB_PATH_MAX]);
 bool blob_digest(const char *name, uint8_t *digest);
 /* One more reference; the spool's file becomes the blob if there is none (*linked). */
 int blob_take(struct write *w, const struct store_spool *sp, uint64_t *charge, bool *linked);
+/* The same for a body that a row has already. LARDER_ENOENT: none has. */
+int blob_ref(struct write *w, const uint8_t *digest, uint64_t *charge);
 int blob_unref(struct write *w, const uint8_t *digest);
 /* For repairs: says how many uses there are; without any it is doomed. */
 int blob_set_refs(struct write *w, const uint8_t *digest, uint64_t refs);

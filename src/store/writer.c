@@ -92,6 +92,11 @@ static void rouse(const struct store_options *o, struct writer *w, bool now)
 		pthread_cond_signal(&w->work);
 }
 
+static bool is_urgent(const struct op *op)
+{
+	return op->kind == OP_REMOVE || op->kind == OP_REMOVE_ONE;
+}
+
 int writer_queue(struct store *s, struct op *op)
 {
 	struct writer *w = &s->writer;
@@ -107,7 +112,7 @@ int writer_queue(struct store *s, struct op *op)
 		w->bytes += op->bytes;
 		w->peak = w->bytes > w->peak ? w->bytes : w->peak;
 		w->queued++;
-		w->urgent += op->kind == OP_REMOVE;
+		w->urgent += is_urgent(op);
 		s->waits.queued += op->bytes;
 		stat_set(&s->stats->queue_bytes, w->bytes);
 		rouse(s->options, w, false);
@@ -191,7 +196,7 @@ static bool take(struct store *s, struct batch *b, unsigned *duties)
 		TAILQ_INSERT_TAIL(&b->ops, op, link);
 		b->n++;
 		b->bytes += weight(op);
-		w->urgent -= op->kind == OP_REMOVE;
+		w->urgent -= is_urgent(op);
 	}
 	*duties = w->duties;
 	w->duties = 0;

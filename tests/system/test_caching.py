@@ -55,7 +55,9 @@ NOT_STORED = [
     ("request no-store 9111-5.2.1.5", ["Cache-Control: no-store"], 200, [FRESH], "request-no-store"),
     ("authorization 9111-3.5", ["Authorization: Basic eDp5"], 200, [FRESH], "authorization"),
     ("vary * 9111-4.1", [], 200, [FRESH, "Vary: *"], "vary-any"),
-    ("set-cookie 9111-7.3", [], 200, [FRESH, "Set-Cookie: a=b"], "set-cookie"),
+    ("guessed set-cookie 9111-7.3", [], 200, ["Last-Modified: " + http_date(-86400 * 30), "Set-Cookie: a=b"], "set-cookie"),
+    ("429 6585-4", [], 429, [FRESH], "status"),
+    ("unknown status 9111-5.2.2.3", [], 299, ["Cache-Control: max-age=60, must-understand"], "status"),
     ("no freshness 9111-3", [], 500, [], "no-freshness"),
     ("no freshness 302", [], 302, ["Location: /x"], "no-freshness"),
     ("bare 403", [], 403, [], "no-freshness"),
@@ -86,6 +88,11 @@ STORED = [
     ("500 with lifetime", [], 500, [FRESH]),
     ("unknown status with lifetime", [], 299, [FRESH]),
     ("204", [], 204, [FRESH]),
+    ("set-cookie 9111-7.3", [], 200, [FRESH, "Set-Cookie: a=b"]),
+    ("401 with lifetime", [], 401, [FRESH, "WWW-Authenticate: Basic realm=x"]),
+    ("416 with lifetime", [], 416, [FRESH]),
+    ("first of two 9111-4.2.1", [], 200, ["Cache-Control: max-age=60, max-age=0"]),
+    ("CDN-Cache-Control is not for proxies 9213-2.2", [], 200, [FRESH, "CDN-Cache-Control: no-store"]),
     ("public set-cookie", [], 200, ["Cache-Control: public, max-age=60", "Set-Cookie: a=b"]),
     ("quoted max-age 9111-5.2", [], 200, ['Cache-Control: max-age="60"']),
     ("upper case directive", [], 200, ["Cache-Control: MAX-AGE=60"]),
@@ -267,6 +274,66 @@ def test_other_hosts_are_not_invalidated(proxy, origins):
         c.request("POST", b.url("/post"), body=b"b")
     proxy.settle()
     assert proxy.get(a.url("/i")).cache.get("hit")
+
+
+# (fields of HEAD's answer, what a GET is afterwards)
+@pytest.mark.parametrize("fields, then", [
+    (['ETag: "1"', "Cache-Control: max-age=1000"], "fresh"),
+    (['ETag: "2"', FRESH], "stale"),
+    (['ETag: "1"', "Cache-Control: no-store"], "gone"),
+], ids=["freshened", "outdated", "no-store"])
+def test_head_updates_a_stored_get(proxy, origin, fields, then):
+    """RFC 9111 §4.3.5"""
+    def script(req, conn):
+        if req.method == "HEAD":
+            return answer("body", fields=fields)
+        return answer(status=304) if req.has("If-None-Match") else answer("body", fields=[FRESH, 'ETag: "1"'])
+    origin.on("/h", script)
+    proxy.get(origin.url("/h"))
+    proxy.settle()
+    with proxy.client() as c:
+        assert c.request("HEAD", origin.url("/h"), ["Cache-Control: no-cache"]).body == b""
+    proxy.settle()
+    r = proxy.get(origin.url("/h"))
+    assert r.body == b"body"
+    if then == "fresh":
+        assert r.cache.get("hit") and r.cache["ttl"] > 600
+    else:
+        assert r.cache["fwd"] == ("stale" if then == "stale" else "uri-miss")
+
+
+def test_post_that_answers_get(proxy, origin):
+    """RFC 9110 §9.3.3"""
+    origin.on("/post", lambda q, c: answer(q.method, fields=[FRESH, "Content-Location: /post"]))
+    assert proxy.get(origin.url("/post")).body == b"GET"
+    proxy.settle()
+    with proxy.client() as c:
+        assert c.request("POST", origin.url("/post"), body=b"b").body == b"POST"
+    proxy.settle()
+    r = proxy.get(origin.url("/post"))
+    assert r.cache.get("hit") and r.body == b"POST"
+    with proxy.client() as c:
+        r = c.request("HEAD", origin.url("/post"))
+        assert r.cache.get("hit") and r.get("Content-Length") == "4"
+        assert not c.request("POST", origin.url("/post"), body=b"b").cache.get("hit")
+
+
+def test_no_store_that_comes_later_removes(proxy, origin):
+    """What was stored is not served again, not even where stale answers are wanted (RFC 9111 §4.3.3, §5.2.2.5)."""
+    origin.on("/n", [answer("old", fields=["Cache-Control: max-age=0", 'ETag: "1"']),
+                     answer("new", fields=["Cache-Control: no-store"])])
+    assert [b.body for b in twice(proxy, origin.url("/n"))] == [b"old", b"new"]
+    proxy.settle()
+    assert proxy.get(origin.url("/n"), "Cache-Control: only-if-cached, max-stale").status == 504
+
+
+def test_denied_is_not_told_to_who_brings_credentials(proxy, origin):
+    origin.on("/d", lambda q, c: answer("in", fields=["Cache-Control: no-store"]) if q.has("Authorization")
+              else answer("out", status=401, fields=[FRESH, "WWW-Authenticate: Basic realm=x"]))
+    first, second = twice(proxy, origin.url("/d"))
+    assert first.status == second.status == 401 and second.cache.get("hit")
+    r = proxy.get(origin.url("/d"), "Authorization: Basic eDp5")
+    assert r.status == 200 and r.body == b"in"
 
 
 def test_head_from_a_stored_get(proxy, origin):

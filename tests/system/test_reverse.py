@@ -49,6 +49,43 @@ def test_hosts_are_kept_apart(site, origin):
     assert origin.count("/x") == 2
 
 
+# (response fields, ttl; None: not stored)
+TARGETED = [
+    (["CDN-Cache-Control: max-age=100", "Cache-Control: no-store"], 100),
+    (["CDN-Cache-Control: no-store", "Cache-Control: max-age=100"], None),
+    (["Larder-Cache-Control: max-age=50", "CDN-Cache-Control: max-age=100"], 50),
+    (["Larder-Cache-Control: max-age=5.5", "CDN-Cache-Control: max-age=100"], 100),
+    (["CDN-Cache-Control: max-age=\"100\"", "Cache-Control: max-age=70"], 70),
+    (["CDN-Cache-Control: max-age=100, &&", "Cache-Control: max-age=70"], 70),
+    (["CDN-Cache-Control:", "Cache-Control: max-age=70"], 70),
+    (["CDN-Cache-Control: max-age=100;x=y, extension=(1 2)", "Cache-Control: max-age=70"], 100),
+    (["Other-Cache-Control: no-store", "Cache-Control: max-age=70"], 70),
+]
+
+
+@pytest.mark.parametrize("fields, ttl", TARGETED, ids=range(len(TARGETED)))
+def test_targeted_fields(site, origin, fields, ttl):
+    """RFC 9213 §2.2"""
+    origin.on("/t", answer("x", fields=fields + ['ETag: "1"']))
+    r = site.get("/t", host="a.example")
+    assert r.cache.get("ttl") == ttl and bool(r.cache.get("stored")) == (ttl is not None)
+    for _ in range(2):
+        for f in fields:
+            name, value = f.split(":", 1)
+            assert r.get(name) == value.strip(), "passed on"
+        site.settle()
+        r = site.get("/t", host="a.example")
+    assert bool(r.cache.get("hit")) == (ttl is not None)
+    if ttl and fields[0].startswith("CDN"):
+        assert site.get("/t", 'If-None-Match: "1"', host="a.example").get("CDN-Cache-Control") is not None
+
+
+def test_targeted_fields_can_be_named(larder, origin):
+    origin.on("*", answer("x", fields=["Example-Cache-Control: max-age=9", "CDN-Cache-Control: no-store"]))
+    d = larder(f"reverse,http://{origin.authority}", options=["targeted_fields=Example-Cache-Control"])
+    assert d.get("/t", host="a.example").cache.get("ttl") == 9
+
+
 def test_origin_host_unites_them(larder, origin):
     origin.on("*", fresh_page)
     d = larder(f"reverse,http://{origin.authority}", options=["origin_host=inner.example"])

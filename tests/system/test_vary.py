@@ -40,8 +40,13 @@ def test_other_variant_is_a_vary_miss(proxy, origin):
     ("X-A, X-B", ["X-A: 1"], ["X-B: 1"], False),
     ("Accept-Encoding", ["Accept-Encoding: gzip,br"], ["Accept-Encoding: gzip, br"], True),
     ("Accept-Encoding", ["Accept-Encoding: gzip"], ["Accept-Encoding: br"], False),
+    ("Accept-Encoding", ["Accept-Encoding: X-GZIP;q=1.0, br;q=0"], ["Accept-Encoding: gzip"], True),
+    ("Accept-Encoding", ["Accept-Encoding: gzip, *;q=0"], ["Accept-Encoding: gzip, identity;q=0"], True),
+    ("Accept-Encoding", ["Accept-Encoding: identity"], ["Accept-Encoding:"], True),
+    ("Accept-Encoding", ["Accept-Encoding: identity"], [], False),
+    ("Accept-Language", ["Accept-Language: de, en;q=0.50"], ["Accept-Language: EN;q=0.5,de, fr;q=0"], True),
     ("Cookie", ["Cookie: a=1"], ["Cookie: a=2"], False),
-], ids=range(10))
+], ids=range(15))
 def test_selecting(proxy, origin, vary, a, b, same):
     origin.on("/v", answer("x", fields=[FRESH, f"Vary: {vary}"]))
     proxy.get(origin.url("/v"), *a)
@@ -89,6 +94,59 @@ def test_many_variants_are_bounded(proxy, origin):
     proxy.settle()
     r = proxy.get(origin.url("/v"), "X-A: 299")
     assert r.body == b"299" and r.cache.get("hit")
+
+
+def negotiate(req, conn):
+    """A page in German and English, with tags that tell them apart; other languages get English."""
+    lang = "de" if (req.get("Accept-Language") or "").startswith("de") else "en"
+    fields = [FRESH, "Vary: Accept-Language", f'ETag: "{lang}"']
+    if f'"{lang}"' in (req.get("If-None-Match") or ""):
+        return answer(status=304, fields=fields)
+    return answer(lang * 50000, fields=fields)
+
+
+@pytest.mark.parametrize("ask, got", [("de-CH", "de"), ("fr", "en")])
+def test_the_origin_chooses_among_variants(proxy, origin, ask, got):
+    """RFC 9111 §4.3.1, §4.3.4: what is there for others is told to the origin, and serves when it says so."""
+    origin.on("/v", negotiate)
+    for lang in ("de", "en"):
+        proxy.get(origin.url("/v"), f"Accept-Language: {lang}")
+        proxy.settle()
+    r = proxy.get(origin.url("/v"), f"Accept-Language: {ask}")
+    assert origin.last("/v").get("If-None-Match") == '"en", "de"'
+    assert r.status == 200 and r.body == (got * 50000).encode()
+    assert r.cache["fwd"] == "vary-miss" and r.cache["fwd-status"] == 304
+    proxy.settle()
+    n = origin.count("/v")
+    r = proxy.get(origin.url("/v"), f"Accept-Language: {ask}")
+    assert r.cache.get("hit") and r.body == (got * 50000).encode() and origin.count("/v") == n
+    # A client's own condition is answered from what was chosen.
+    assert proxy.get(origin.url("/v"), f"Accept-Language: {ask}", f'If-None-Match: "{got}"').status == 304
+
+
+def test_a_coding_that_the_client_cannot_read_is_not_offered(proxy, origin):
+    """Some origins give all codings the same tag."""
+    def script(req, conn):
+        zipped = "gzip" in (req.get("Accept-Encoding") or "")
+        if req.has("If-None-Match"):
+            return answer(status=304, fields=[FRESH, "Vary: Accept-Encoding", 'ETag: "same"'])
+        return answer("zipped" if zipped else "plain", fields=[
+            FRESH, "Vary: Accept-Encoding", 'ETag: "same"'] + ["Content-Encoding: gzip"] * zipped)
+    origin.on("/v", script)
+    assert proxy.get(origin.url("/v"), "Accept-Encoding: gzip").body == b"zipped"
+    proxy.settle()
+    assert proxy.get(origin.url("/v")).body == b"plain"
+
+
+def test_variants_max(larder, origin):
+    d = larder("forward", options=["variants_max=2"])
+    origin.on("/v", by("X-A"))
+    for n in "123":
+        d.get(origin.url("/v"), f"X-A: {n}")
+        d.settle()
+    for n in "32":
+        assert d.get(origin.url("/v"), f"X-A: {n}").cache.get("hit")
+    assert not d.get(origin.url("/v"), "X-A: 1").cache.get("hit")
 
 
 def test_invalidation_takes_all_variants(proxy, origin):

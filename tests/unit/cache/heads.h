@@ -79,6 +79,7 @@ static inline struct cache_options head_options(void)
 		.heuristic_max = 86400000,
 		.request_directives = true,
 		.keep_stale = 2592000000,
+		.store_set_cookie = true,
 	};
 }
 

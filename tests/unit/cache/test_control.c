@@ -130,11 +130,34 @@ static const struct row rows[] = {
 	{"9111 1.2.2", "Cache-Control: max-age=99999999999999999999999999", P,
 	 MAX_AGE(CACHE_DELTA_MAX), "", ""},
 	{"9111 4.2.1", "Cache-Control: max-age=60, max-age=60", P, MAX_AGE(60), "", ""},
-	{"9111 4.2.1", "Cache-Control: max-age=60, max-age=30", P, MAX_AGE(30), "", ""},
+	{"9111 4.2.1", "Cache-Control: max-age=60, max-age=30", P, MAX_AGE(60), "", ""},
 	{"9111 4.2.1", "Cache-Control: max-age=30, max-age=60", P, MAX_AGE(30), "", ""},
 	{"9111 4.2.1", "Cache-Control: max-age=30\nCache-Control: max-age=60", P, MAX_AGE(30), "",
 	 ""},
 	{"9111 4.2.1", "Cache-Control: max-age=30, max-age=x", P, MAX_AGE(0), "", ""},
+	{"9111 4.2.1", "Cache-Control: max-age=x, max-age=30", P, MAX_AGE(0), "", ""},
+	{"9111 4.2.1", "Cache-Control: max-age=30, max-age", P, MAX_AGE(0), "", ""},
+	{"9111 4.2.1", "Cache-Control: max-age=60\nCache-Control: max-age=0", P, MAX_AGE(60), "",
+	 ""},
+	{"9111 4.2.1", "Cache-Control: s-maxage=9, s-maxage=5", P, {NO, 9, NO, NO, NO, NO}, "", ""},
+	{"9111 4.2.1",
+	 "Cache-Control: stale-if-error=9, stale-if-error=5",
+	 P,
+	 {NO, NO, NO, NO, NO, 9},
+	 "",
+	 ""},
+	{"9111 5.2.1.2",
+	 "Cache-Control: max-stale=9, max-stale=5",
+	 P,
+	 {NO, NO, NO, 5, NO, NO},
+	 "",
+	 ""},
+	{"9111 5.2.1.3",
+	 "Cache-Control: min-fresh=9, min-fresh=x",
+	 P,
+	 {NO, NO, 9, NO, NO, NO},
+	 "",
+	 ""},
 	{"9111 5.2.2.10", "Cache-Control: s-maxage=5", P, {NO, 5, NO, NO, NO, NO}, "", ""},
 	{"9111 5.2.2.10", "Cache-Control: s-maxage=\"5\"", P, {NO, 5, NO, NO, NO, NO}, "", ""},
 	{"9111 4.2.1", "Cache-Control: s-maxage=x, max-age=7", P, {7, 0, NO, NO, NO, NO}, "", ""},
@@ -185,27 +208,111 @@ static const struct row rows[] = {
 	{"9111 5.4", "Cache-Control:\nPragma: no-cache", P, NONE, "", ""},
 };
 
-START_TEST(parse)
+#define T  (P | CACHE_CC_TARGETED)
+#define C  "CDN-Cache-Control: "
+#define NA UINT32_MAX /* as if it were absent */
+
+/* RFC 9213 §2.1, §2.2; §3.1 for CDN-Cache-Control */
+static const struct row targeted_rows[] = {
+	{"9213 2.1", C "max-age=60", T, MAX_AGE(60), "", ""},
+	{"9213 2.1", "cdn-cache-control: max-age=60", T, MAX_AGE(60), "", ""},
+	{"9213 2.1", C "max-age=60;foo=bar, no-cache;x", T | CACHE_CC_NO_CACHE, MAX_AGE(60), "",
+	 ""},
+	{"9213 2.1", C "max-age=60, unheard-of=(1 2), another", T, MAX_AGE(60), "", ""},
+	{"9213 2.1", C "max-age=60\n" C "no-store", T | CACHE_CC_NO_STORE, MAX_AGE(60), "", ""},
+	{"9213 2.1", C "no-store, must-revalidate, proxy-revalidate, public, immutable",
+	 T | CACHE_CC_NO_STORE | CACHE_CC_MUST_REVALIDATE | CACHE_CC_PROXY_REVALIDATE |
+		 CACHE_CC_PUBLIC | CACHE_CC_IMMUTABLE,
+	 NONE, "", ""},
+	{"9213 2.1", C "no-transform, must-understand",
+	 T | CACHE_CC_NO_TRANSFORM | CACHE_CC_MUST_UNDERSTAND, NONE, "", ""},
+	{"9213 2.1",
+	 C "s-maxage=1, stale-while-revalidate=2, stale-if-error=3",
+	 T,
+	 {NO, 1, NO, NO, 2, 3},
+	 "",
+	 ""},
+	{"9213 2.1", C "private=\"a, b\", no-cache=set-cookie",
+	 T | CACHE_CC_PRIVATE_FIELDS | CACHE_CC_NO_CACHE_FIELDS, NONE, "set-cookie", "a, b"},
+	{"9213 2.1", C "private=\"a b\"", T | CACHE_CC_PRIVATE, NONE, "", ""},
+	{"9213 2.1", C "private=\"\"", T | CACHE_CC_PRIVATE, NONE, "", ""},
+	{"9213 2.1", C "no-store=?1", T | CACHE_CC_NO_STORE, NONE, "", ""},
+	{"9213 2.1", C "no-store=?0", T, NONE, "", ""},
+	{"9213 2.1", C "private=?0, max-age=5", T, MAX_AGE(5), "", ""},
+	{"9213 2.1", C "max-age=-5", T, MAX_AGE(0), "", ""},
+	{"9111 1.2.2", C "max-age=999999999999999", T, MAX_AGE(CACHE_DELTA_MAX), "", ""},
+	{"9213 2.1", C "only-if-cached, max-stale, min-fresh=5", T, NONE, "", ""},
+	/* of one key the last member counts */
+	{"9651 4.2.2", C "max-age=60, max-age=30", T, MAX_AGE(30), "", ""},
+	{"9651 4.2.2", C "no-store, no-store=?0", T, NONE, "", ""},
+	{"9651 4.2.2", C "private=\"a\", private", T | CACHE_CC_PRIVATE, NONE, "", ""},
+	{"9651 4.2.2", C "private, private=\"a\"", T | CACHE_CC_PRIVATE_FIELDS, NONE, "", "a"},
+	{"9651 4.2.2", C "private=a\n" C "private=b", T | CACHE_CC_PRIVATE_FIELDS, NONE, "", "b"},
+	/* absent, empty, malformed, of the wrong type: as if it were not there */
+	{"9213 2.2", "Cache-Control: max-age=60", NA, NONE, "", ""},
+	{"9213 2.2", "X-CDN-Cache-Control: max-age=60", NA, NONE, "", ""},
+	{"9213 2.1", C, NA, NONE, "", ""},
+	{"9213 2.1", C "\n" C "max-age=60", NA, NONE, "", ""},
+	{"9213 2.1", C "max-age=60\n" C, NA, NONE, "", ""},
+	{"9213 2.1", C "Max-Age=60", NA, NONE, "", ""},
+	{"9213 2.1", C "max-age=60,", NA, NONE, "", ""},
+	{"9213 2.1", C "max-age=60, &&&&&", NA, NONE, "", ""},
+	{"9213 2.1", C "max-age=60\n" C "no-store=", NA, NONE, "", ""},
+	{"9213 2.1", C "max-age= 60", NA, NONE, "", ""},
+	{"9213 2.1", C "max-age=\"60\"", NA, NONE, "", ""},
+	{"9213 2.1", C "max-age=60.5", NA, NONE, "", ""},
+	{"9213 2.1", C "max-age", NA, NONE, "", ""},
+	{"9213 2.1", C "max-age=60s", NA, NONE, "", ""},
+	{"9213 2.1", C "max-age=1000000000000000", NA, NONE, "", ""},
+	{"9213 2.1", C "no-store=1", NA, NONE, "", ""},
+	{"9213 2.1", C "public=\"x\"", NA, NONE, "", ""},
+	{"9213 2.1", C "private=(\"a\" \"b\")", NA, NONE, "", ""},
+	{"9213 2.1", C "private=1", NA, NONE, "", ""},
+	/* what Connection names was for the next hop */
+	{"9110 7.6.1", "Connection: cdn-cache-control\n" C "max-age=60", NA, NONE, "", ""},
+};
+
+static void expect(const struct row *r, const struct cache_control *cc)
 {
-	const struct row *r = &rows[_i];
+	ck_assert_msg(cc->set == r->set, "%s: \"%s\" sets %#x, not %#x", r->clause, r->lines, cc->set,
+		      r->set);
+	ck_assert_msg(cc->max_age == r->n.max_age, "%s: \"%s\": max-age %u", r->clause, r->lines,
+		      cc->max_age);
+	ck_assert_msg(cc->s_maxage == r->n.s_maxage, "%s: \"%s\": s-maxage %u", r->clause, r->lines,
+		      cc->s_maxage);
+	ck_assert_uint_eq(cc->min_fresh, r->n.min_fresh);
+	ck_assert_uint_eq(cc->max_stale, r->n.max_stale);
+	ck_assert_uint_eq(cc->stale_while_revalidate, r->n.swr);
+	ck_assert_uint_eq(cc->stale_if_error, r->n.sie);
+	ck_view_eq(cc->no_cache_fields, r->no_cache);
+	ck_view_eq(cc->private_fields, r->private_);
+}
+
+START_TEST(targeted)
+{
+	const struct row *r = &targeted_rows[_i];
 	struct cache_control cc;
 	struct head_text h;
+	bool there = cache_control_targeted(head_response(&h, 200, r->lines),
+	                                    V("CDN-Cache-Control"), &cc);
 
-	cache_control_parse(head_response(&h, 200, r->lines), &cc);
-	ck_assert_msg(cc.set == r->set, "%s: \"%s\" sets %#x, not %#x", r->clause, r->lines, cc.set,
-		      r->set);
-	ck_assert_msg(cc.max_age == r->n.max_age, "%s: \"%s\": max-age %u", r->clause, r->lines,
-		      cc.max_age);
-	ck_assert_msg(cc.s_maxage == r->n.s_maxage, "%s: \"%s\": s-maxage %u", r->clause, r->lines,
-		      cc.s_maxage);
-	ck_assert_uint_eq(cc.min_fresh, r->n.min_fresh);
-	ck_assert_uint_eq(cc.max_stale, r->n.max_stale);
-	ck_assert_uint_eq(cc.stale_while_revalidate, r->n.swr);
-	ck_assert_uint_eq(cc.stale_if_error, r->n.sie);
-	ck_view_eq(cc.no_cache_fields, r->no_cache);
-	ck_view_eq(cc.private_fields, r->private_);
+	ck_assert_msg(there == (r->set != NA), "%s: \"%s\" gives %d", r->clause, r->lines, there);
+	if (there)
+		expect(r, &cc);
 	head_end(&h);
 }
 END_TEST
 
-UNIT_MAIN("cache/control", tcase_add_loop_test(tc, parse, 0, ARRAY_LEN(rows));)
+START_TEST(parse)
+{
+	struct cache_control cc;
+	struct head_text h;
+
+	cache_control_parse(head_response(&h, 200, rows[_i].lines), &cc);
+	expect(&rows[_i], &cc);
+	head_end(&h);
+}
+END_TEST
+
+UNIT_MAIN("cache/control", tcase_add_loop_test(tc, parse, 0, ARRAY_LEN(rows));
+	  tcase_add_loop_test(tc, targeted, 0, ARRAY_LEN(targeted_rows));)

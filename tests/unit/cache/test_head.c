@@ -64,15 +64,14 @@ static void expect_lines(const struct buf *out, const char *status, const char *
 
 START_TEST(writing)
 {
-	struct cache_control cc;
+	struct cache_options o = head_options();
 	struct head_text res;
 	struct buf out;
 	char status[40];
 
 	buf_init(&out, 4096);
 	head_response(&res, write_rows[_i].status, write_rows[_i].res);
-	cache_control_parse(&res.head, &cc);
-	ck_assert_int_eq(cache_head_write(&res.head, &cc, write_rows[_i].length, &out), 0);
+	ck_assert_int_eq(cache_head_write(&o, &res.head, write_rows[_i].length, &out), 0);
 	snprintf(status, sizeof(status), "HTTP/1.1 %u Text\n", write_rows[_i].status);
 	expect_lines(&out, status, write_rows[_i].written, write_rows[_i].clause);
 	head_end(&res);
@@ -82,21 +81,20 @@ END_TEST
 
 START_TEST(writing_without_room)
 {
-	struct cache_control cc;
+	struct cache_options o = head_options();
 	struct head_text res;
 	struct buf out;
 
 	head_response(&res, 200, "Some-Field: value");
-	cache_control_parse(&res.head, &cc);
 	for (size_t max = 0; max < 38; max++) {
 		buf_init(&out, max);
-		ck_assert_int_eq(cache_head_write(&res.head, &cc, HTTP_LENGTH_UNKNOWN, &out),
+		ck_assert_int_eq(cache_head_write(&o, &res.head, HTTP_LENGTH_UNKNOWN, &out),
 				 LARDER_ELIMIT);
 		ck_assert_uint_le(out.len, max);
 		buf_fini(&out);
 	}
 	buf_init(&out, 38);
-	ck_assert_int_eq(cache_head_write(&res.head, &cc, HTTP_LENGTH_UNKNOWN, &out), 0);
+	ck_assert_int_eq(cache_head_write(&o, &res.head, HTTP_LENGTH_UNKNOWN, &out), 0);
 	buf_fini(&out);
 	head_end(&res);
 }
@@ -104,15 +102,14 @@ END_TEST
 
 START_TEST(reason_phrase)
 {
-	struct cache_control cc;
+	struct cache_options o = head_options();
 	struct head_text res;
 	struct buf out;
 
 	buf_init(&out, 4096);
 	head_response(&res, 404, "");
 	res.head.reason = V("");
-	cache_control_parse(&res.head, &cc);
-	ck_assert_int_eq(cache_head_write(&res.head, &cc, HTTP_LENGTH_UNKNOWN, &out), 0);
+	ck_assert_int_eq(cache_head_write(&o, &res.head, HTTP_LENGTH_UNKNOWN, &out), 0);
 	ck_view_eq(buf_view(&out), "HTTP/1.1 404 Not Found\r\n");
 	head_end(&res);
 	buf_fini(&out);
@@ -136,6 +133,9 @@ static const struct {
 	 "\nVary: Accept\n"},
 	{"Via: 1.1 x\nCache-Status: y; hit\nX: y", "Via: 1.1 x\nCache-Status: y; hit\n"},
 	{"vary: a\nVary: b", "vary: a\nVary: b\n"},
+	/* targeted fields are for caches behind us, too (RFC 9213 §2.2) */
+	{"CDN-Cache-Control: max-age=1\nexample-cache-control: no-store\nX-Cache: hit",
+	 "CDN-Cache-Control: max-age=1\nexample-cache-control: no-store\n"},
 };
 
 START_TEST(not_modified)
@@ -323,7 +323,9 @@ START_TEST(freshen)
 				       head_response(&stored, 203, freshen_rows[_i].stored),
 				       head_response(&res304, 304, freshen_rows[_i].res304), NOW,
 				       NOW, HTTP_LENGTH_UNKNOWN, &out, &meta),
-			 0);
+			 freshen_rows[_i].flags && !strstr(freshen_rows[_i].res304, "no-cache") ?
+				 CACHE_REMOVE :
+				 CACHE_UPDATE);
 	expect_lines(&out, "HTTP/1.1 203 Text\n", freshen_rows[_i].written,
 		     freshen_rows[_i].clause);
 	ck_assert_uint_eq(meta.status, 203);
@@ -361,10 +363,104 @@ START_TEST(freshen_by_head)
 }
 END_TEST
 
+/* ---- What becomes of it ---- */
+
+static const struct {
+	const char *clause, *req, *stored, *res304;
+	enum cache_fate fate;
+	uint32_t lifetime;
+} fate_rows[] = {
+	{"9111 4.3.4", "", "Cache-Control: max-age=60", "", CACHE_UPDATE, 60},
+	{"9111 4.3.4", "", "ETag: \"a\"", "ETag: \"a\"", CACHE_UPDATE, 0},
+	{"9111 5.2.2.5", "", "Cache-Control: max-age=60", "Cache-Control: no-store", CACHE_REMOVE, 0},
+	{"9111 5.2.2.7", "", "Cache-Control: max-age=60", "Cache-Control: private, max-age=60",
+	 CACHE_REMOVE, 0},
+	{"9111 4.1", "", "Cache-Control: max-age=60", "Vary: *", CACHE_REMOVE, 0},
+	/* One client's wish, or credentials, leave the others what they had. */
+	{"9111 5.2.1.5", "Cache-Control: no-store", "Cache-Control: max-age=60", "", CACHE_LEAVE, 60},
+	{"9111 3.5", "Authorization: Basic eA==", "Cache-Control: max-age=60", "", CACHE_LEAVE, 60},
+	{"9111 3.5", "Authorization: Basic eA==", "Cache-Control: max-age=60",
+	 "Cache-Control: public, max-age=30", CACHE_UPDATE, 30},
+	{"9111 5.2.2.5", "Cache-Control: no-store", "Cache-Control: max-age=60",
+	 "Cache-Control: no-store", CACHE_LEAVE, 0},
+	/* A cookie comes in only with a lifetime of the 304's own. */
+	{"9111 7.3", "", "Cache-Control: max-age=60", "Set-Cookie: a=b", CACHE_UPDATE, 60},
+	{"9213 2.2", "", "Cache-Control: max-age=60", "CDN-Cache-Control: max-age=9", CACHE_UPDATE, 9},
+	{"9213 2.2", "", "CDN-Cache-Control: max-age=60", "Cache-Control: no-store", CACHE_UPDATE,
+	 60},
+	{"9213 2.2", "", "Cache-Control: max-age=60", "CDN-Cache-Control: no-store", CACHE_REMOVE, 0},
+};
+
+START_TEST(fate)
+{
+	static char *targets[] = {(char *)"CDN-Cache-Control"};
+	struct cache_options o = head_options();
+	struct head_text req, stored, res304;
+	struct cache_meta meta;
+	struct buf out;
+	int got;
+
+	o.targeted_fields = (struct option_list){targets, 1};
+	buf_init(&out, 4096);
+	got = cache_freshen(&o, head_request(&req, "GET", fate_rows[_i].req),
+	                    head_response(&stored, 200, fate_rows[_i].stored),
+	                    head_response(&res304, 304, fate_rows[_i].res304), NOW, NOW, 7, &out,
+	                    &meta);
+	ck_assert_msg(got == (int)fate_rows[_i].fate, "%s: \"%s\" by \"%s\" to \"%s\": %d",
+	              fate_rows[_i].clause, fate_rows[_i].stored, fate_rows[_i].res304,
+	              fate_rows[_i].req, got);
+	ck_assert_uint_eq(meta.lifetime, fate_rows[_i].lifetime);
+	ck_assert_int_eq((meta.flags & CACHE_F_NO_CACHE) != 0, got != CACHE_UPDATE);
+	head_end(&req);
+	head_end(&stored);
+	head_end(&res304);
+	buf_fini(&out);
+}
+END_TEST
+
+/* RFC 9111 §4.3.5 */
+static const struct {
+	const char *stored, *res;
+	bool selects;
+} head_rows[] = {
+	{"ETag: \"a\"", "ETag: \"a\"\nContent-Length: 7", true},
+	{"ETag: \"a\"", "ETag: \"a\"", true},
+	{"ETag: \"a\"", "", true},
+	{"ETag: \"a\"", "Content-Length: 7", true},
+	{"", "", true},
+	{"ETag: \"a\"", "ETag: \"a\"\nContent-Length: 8", false},
+	{"ETag: \"a\"", "ETag: \"a\"\nContent-Length: x", false},
+	{"ETag: \"a\"", "ETag: \"a\"\nContent-Length: 7\nContent-Length: 8", false},
+	{"ETag: \"a\"", "ETag: \"b\"", false},
+	{"ETag: \"a\"", "ETag: W/\"a\"", false},
+	{"ETag: W/\"a\"", "ETag: W/\"a\"", true},
+	{"", "ETag: \"a\"", false},
+	{"ETag: \"a\"", "ETag: \"a\"\nETag: \"b\"", false},
+	{"Last-Modified: " SAME, "Last-Modified: " SAME, true},
+	{"Last-Modified: " SAME, "Last-Modified: " LATER, false},
+	{"ETag: \"a\"\nLast-Modified: " SAME, "ETag: \"a\"\nLast-Modified: " LATER, false},
+	{"ETag: \"a\"\nLast-Modified: " SAME, "Last-Modified: " SAME, true},
+};
+
+START_TEST(head_selects)
+{
+	struct head_text stored, res;
+
+	ck_assert_msg(cache_head_selects(head_response(&stored, 200, head_rows[_i].stored), 7,
+	                                 head_response(&res, 200, head_rows[_i].res)) ==
+	                      head_rows[_i].selects,
+	              "9111 4.3.5: \"%s\" and \"%s\"", head_rows[_i].stored, head_rows[_i].res);
+	head_end(&stored);
+	head_end(&res);
+}
+END_TEST
+
 UNIT_MAIN("cache/head", tcase_add_loop_test(tc, writing, 0, ARRAY_LEN(write_rows));
 	  tcase_add_test(tc, writing_without_room); tcase_add_test(tc, reason_phrase);
 	  tcase_add_loop_test(tc, not_modified, 0, ARRAY_LEN(not_modified_rows));
 	  tcase_add_loop_test(tc, validators, 0, ARRAY_LEN(validator_rows));
 	  tcase_add_loop_test(tc, selects, 0, ARRAY_LEN(select_rows));
 	  tcase_add_loop_test(tc, freshen, 0, ARRAY_LEN(freshen_rows));
-	  tcase_add_test(tc, freshen_by_head);)
+	  tcase_add_test(tc, freshen_by_head);
+	  tcase_add_loop_test(tc, fate, 0, ARRAY_LEN(fate_rows));
+	  tcase_add_loop_test(tc, head_selects, 0, ARRAY_LEN(head_rows));)

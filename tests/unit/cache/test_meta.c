@@ -41,6 +41,10 @@ static const struct {
 	{"9111 5.3", 200, DATE "Expires: 0\n" LM(YEAR_AGO), 0, false},
 	{"9111 4.2.1", 200, DATE "Expires: " LATER "\nExpires: " LATER, 60, false},
 	{"9111 4.2.1", 200, DATE "Expires: " LATER "\nExpires: 0", 0, false},
+	{"9111 4.2.1", 200, DATE "Expires: 0\nExpires: " LATER, 0, false},
+	{"9111 4.2.1", 200, DATE "Expires: " LATER "\nExpires: " BEFORE, 60, false},
+	{"9111 4.2.1", 200, DATE "Expires: " BEFORE "\nExpires: " LATER, 0, false},
+	{"9111 4.2.1", 200, DATE "Expires: " LATER ", " LATER, 0, false},
 	{"9111 1.2.2", 200, DATE "Expires: Thu, 31 Dec 9999 23:59:59 GMT", CACHE_DELTA_MAX, false},
 	{"9111 4.2", 200, DATE ETAG, 0, false},
 	{"9111 4.2", 200, "", 0, false},
@@ -95,6 +99,51 @@ START_TEST(lifetime)
 	ck_assert_msg(m.lifetime == life_rows[_i].lifetime, "%s: \"%s\" lives %u, not %u",
 		      life_rows[_i].clause, life_rows[_i].res, m.lifetime, life_rows[_i].lifetime);
 	ck_assert_int_eq((m.flags & CACHE_F_HEURISTIC) != 0, life_rows[_i].heuristic);
+}
+END_TEST
+
+#define LC "Larder-Cache-Control: "
+#define CC "CDN-Cache-Control: "
+
+/* Targets: Larder-Cache-Control before CDN-Cache-Control (RFC 9213 §2.2). */
+static const struct {
+	const char *res;
+	uint32_t lifetime;
+	enum cache_reason verdict;
+} target_rows[] = {
+	{CC "max-age=9\nCache-Control: max-age=5", 9, CACHE_STORE_OK},
+	{CC "max-age=9\nCache-Control: no-store", 9, CACHE_STORE_OK},
+	{CC "max-age=9\nCache-Control: s-maxage=5, private", 9, CACHE_STORE_OK},
+	{CC "no-store\nCache-Control: max-age=5", 0, CACHE_STORE_NO_STORE},
+	{CC "private\nCache-Control: max-age=5", 0, CACHE_STORE_PRIVATE},
+	{LC "max-age=7\n" CC "max-age=9\nCache-Control: max-age=5", 7, CACHE_STORE_OK},
+	{CC "max-age=9\n" LC "max-age=7", 7, CACHE_STORE_OK},
+	{LC "\n" CC "max-age=9", 9, CACHE_STORE_OK},
+	{LC "max-age=\"7\"\n" CC "max-age=9", 9, CACHE_STORE_OK},
+	{LC "max-age=x y\n" CC "MAX-AGE=9\nCache-Control: max-age=5", 5, CACHE_STORE_OK},
+	{"Other-Cache-Control: no-store\nCache-Control: max-age=5", 5, CACHE_STORE_OK},
+	{DATE "Expires: " LATER "\n" CC "max-age=0", 0, CACHE_STORE_NO_FRESHNESS},
+	{DATE "Expires: " LATER "\n" CC "public", 0, CACHE_STORE_NO_FRESHNESS},
+	{DATE LM(DAY_AGO) "Expires: 0\n" CC "public", 8640, CACHE_STORE_OK},
+	{CC "max-age=9\nSet-Cookie: a=b", 9, CACHE_STORE_OK},
+};
+
+START_TEST(targets)
+{
+	static char *names[] = {(char *)"Larder-Cache-Control", (char *)"CDN-Cache-Control"};
+	struct cache_options o = head_options();
+	struct head_text req, res;
+	struct cache_meta m;
+	enum cache_reason got;
+
+	o.targeted_fields = (struct option_list){names, 2};
+	got = cache_storable(&o, head_request(&req, "GET", ""),
+	                     head_response(&res, 200, target_rows[_i].res), NOW, NOW, &m);
+	ck_assert_msg(got == target_rows[_i].verdict && m.lifetime == target_rows[_i].lifetime,
+	              "9213 2.2: \"%s\": %s, lives %u", target_rows[_i].res,
+	              cache_reason_token(got), m.lifetime);
+	head_end(&req);
+	head_end(&res);
 }
 END_TEST
 
@@ -215,6 +264,10 @@ static const struct {
 	{"9111 5.1", DATE "Age: 10 s", NOW, NOW, NOW, 0},
 	{"9111 5.1", DATE "Age: \"10\"", NOW, NOW, NOW, 0},
 	{"9111 5.1", DATE "Age:", NOW, NOW, NOW, 0},
+	{"9111 5.1", DATE "Age: x\nAge: 20", NOW, NOW, NOW, 0},
+	{"9111 5.1", DATE "Age: 10;a=b", NOW, NOW, NOW, 0},
+	{"9110 5.6.1", DATE "Age: , 10", NOW, NOW, NOW, 10},
+	{"9110 5.6.1", DATE "Age:\nAge: 10", NOW, NOW, NOW, 10},
 	{"9111 1.2.2", DATE "Age: 2147483648", NOW, NOW, NOW, CACHE_DELTA_MAX},
 	{"9111 1.2.2", DATE "Age: 4294967296", NOW, NOW, NOW, CACHE_DELTA_MAX},
 	{"9111 1.2.2", DATE "Age: 99999999999999999999", NOW, NOW, NOW + 9, CACHE_DELTA_MAX},
@@ -274,6 +327,7 @@ START_TEST(reasons)
 END_TEST
 
 UNIT_MAIN("cache/meta", tcase_add_loop_test(tc, lifetime, 0, ARRAY_LEN(life_rows));
+	  tcase_add_loop_test(tc, targets, 0, ARRAY_LEN(target_rows));
 	  tcase_add_test(tc, heuristic_options);
 	  tcase_add_loop_test(tc, keep_stale, 0, ARRAY_LEN(keep_rows));
 	  tcase_add_loop_test(tc, flags, 0, ARRAY_LEN(flag_rows));

@@ -157,6 +157,26 @@ START_TEST(reuse)
 }
 END_TEST
 
+/* RFC 9110 §11.6.1: who brings credentials is not told what was said to somebody without. */
+START_TEST(denied)
+{
+	struct cache_options o = head_options();
+	struct cache_meta m = stored(0, 0, NONE, NONE);
+	struct cache_control cc;
+	struct head_text req;
+	enum cache_reason why;
+
+	m.status = 401;
+	for (int with = 0; with < 2; with++) {
+		cache_control_parse(head_request(&req, "GET", with ? "Authorization: Basic eA==" : ""), &cc);
+		ck_assert_int_eq(cache_reuse(&o, &req.head, &cc, &m, NOW, &why),
+		                 with ? CACHE_VALIDATE : CACHE_SERVE);
+		ck_assert_int_eq(why, with ? CACHE_USE_REQUEST : CACHE_USE_FRESH);
+		head_end(&req);
+	}
+}
+END_TEST
+
 START_TEST(other_methods)
 {
 	static const char *const methods[] = {"POST",  "PUT", "OPTIONS", "DELETE",
@@ -316,7 +336,7 @@ START_TEST(invalidates)
 END_TEST
 
 UNIT_MAIN("cache/reuse", tcase_add_loop_test(tc, reuse, 0, ARRAY_LEN(rows));
-	  tcase_add_test(tc, other_methods); tcase_add_test(tc, deaf_to_requests);
+	  tcase_add_test(tc, denied); tcase_add_test(tc, other_methods); tcase_add_test(tc, deaf_to_requests);
 	  tcase_add_loop_test(tc, on_error, 0, ARRAY_LEN(error_rows));
 	  tcase_add_loop_test(tc, worth_keeping, 0, ARRAY_LEN(keep_rows));
 	  tcase_add_loop_test(tc, invalidates, 0, ARRAY_LEN(invalid_rows));)

@@ -120,6 +120,28 @@ static const struct {
 	{"accept-encoding", "Accept-Encoding: gzip, x;q=z", "Accept-Encoding: gzip;q=1, x;q=z",
 	 false},
 	{"accept-encoding", "Accept-Encoding: identity", "X: y", false},
+	{"accept-encoding", "Accept-Encoding: x-gzip", "Accept-Encoding: gzip", true},
+	{"accept-encoding", "Accept-Encoding: X-Compress;q=0.5", "Accept-Encoding: compress;q=0.5",
+	 true},
+	{"accept-encoding", "Accept-Encoding: identity", "Accept-Encoding:", true},
+	{"accept-encoding", "Accept-Encoding: identity;q=0.5", "Accept-Encoding: ,", true},
+	{"accept-encoding", "Accept-Encoding: gzip;q=0", "Accept-Encoding: identity", true},
+	{"accept-encoding", "Accept-Encoding: identity, *;q=0", "Accept-Encoding: identity", true},
+	{"accept-encoding", "Accept-Encoding: gzip, br;q=0", "Accept-Encoding: gzip", true},
+	{"accept-encoding", "Accept-Encoding: gzip, br;q=0, *", "Accept-Encoding: gzip, *", false},
+	{"accept-encoding", "Accept-Encoding: gzip, *;q=0", "Accept-Encoding: gzip;q=1, identity;q=0",
+	 true},
+	{"accept-encoding", "Accept-Encoding: *;q=0, gzip, identity", "Accept-Encoding: gzip,identity",
+	 true},
+	{"accept-encoding", "Accept-Encoding: gzip, *;q=0", "Accept-Encoding: gzip", false},
+	{"accept-encoding", "Accept-Encoding: gzip, identity;q=0", "Accept-Encoding: gzip", false},
+	{"accept-encoding", "Accept-Encoding: gzip, identity;q=0", "Accept-Encoding: gzip, identity",
+	 false},
+	{"accept-encoding", "Accept-Encoding: identity;q=0", "Accept-Encoding: identity", false},
+	{"accept-encoding", "Accept-Encoding: identity;q=0", "Accept-Encoding: *;q=0", true},
+	{"accept-encoding", "Accept-Encoding: *", "Accept-Encoding: identity", false},
+	{"accept-encoding", "Accept-Encoding: *", "Accept-Encoding: *;q=0.5", false},
+	{"accept-encoding", "Accept-Encoding: gzip, br;q=0", "Accept-Encoding: br, gzip;q=0", false},
 	/* Languages: §12.5.4; order within one weight is kept. */
 	{"accept-language", "Accept-Language: de, en;q=0.5", "Accept-Language: en;q=0.5,DE", true},
 	{"accept-language", "Accept-Language: de-CH,en", "Accept-Language: de-ch, en", true},
@@ -128,6 +150,12 @@ static const struct {
 	 "Accept-Language: fr;q=0.8, de, en;q=0.80", true},
 	{"accept-language", "Accept-Language: de, fr;q=0.8, en;q=0.8",
 	 "Accept-Language: de, en;q=0.8, fr;q=0.8", false},
+	{"accept-language", "Accept-Language: de, fr;q=0", "Accept-Language: de", true},
+	{"accept-language", "Accept-Language: de, de-CH;q=0", "Accept-Language: de", false},
+	{"accept-language", "Accept-Language: de, dex;q=0", "Accept-Language: de", true},
+	{"accept-language", "Accept-Language: *, fr;q=0", "Accept-Language: *", false},
+	{"accept-language", "Accept-Language: de, *;q=0", "Accept-Language: de", true},
+	{"accept-language", "Accept-Language: de", "X: y", false},
 	/* Media ranges: §12.5.1 */
 	{"accept", "Accept: text/html, image/png", "Accept: IMAGE/png,Text/HTML", true},
 	{"accept", "Accept: text/html;level=1", "Accept: text/html ; LEVEL=1", true},
@@ -201,7 +229,40 @@ START_TEST(long_lists)
 }
 END_TEST
 
+/* RFC 9110 §12.5.3 */
+static const struct {
+	const char *req, *coding;
+	bool may;
+} coding_rows[] = {
+	{"X: y", "", true},
+	{"X: y", "gzip", false},
+	{"Accept-Encoding: gzip", "gzip", true},
+	{"Accept-Encoding: GZIP;q=0.1", "x-gzip", true},
+	{"Accept-Encoding: x-gzip", "gzip", true},
+	{"Accept-Encoding: gzip;q=0", "gzip", false},
+	{"Accept-Encoding: gzip;q=0, *", "gzip", false},
+	{"Accept-Encoding: *", "br", true},
+	{"Accept-Encoding: *;q=0", "br", false},
+	{"Accept-Encoding: br", "gzip", false},
+	{"Accept-Encoding: br, gzip", "gzip, br", true},
+	{"Accept-Encoding: br", "gzip, br", false},
+	{"Accept-Encoding:", "gzip", false},
+	{"Accept-Encoding: gzip\nConnection: accept-encoding", "gzip", false},
+};
+
+START_TEST(codings)
+{
+	struct head_text req;
+
+	ck_assert_msg(cache_coding_acceptable(head_request(&req, "GET", coding_rows[_i].req),
+	                                      view_of(coding_rows[_i].coding)) == coding_rows[_i].may,
+	              "\"%s\": %s", coding_rows[_i].req, coding_rows[_i].coding);
+	head_end(&req);
+}
+END_TEST
+
 UNIT_MAIN("cache/vary", tcase_add_loop_test(tc, names, 0, ARRAY_LEN(names_rows));
 	  tcase_add_test(tc, names_without_room);
 	  tcase_add_loop_test(tc, selecting, 0, ARRAY_LEN(select_rows));
-	  tcase_add_test(tc, long_lists);)
+	  tcase_add_test(tc, long_lists);
+	  tcase_add_loop_test(tc, codings, 0, ARRAY_LEN(coding_rows));)

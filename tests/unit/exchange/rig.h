@@ -90,7 +90,7 @@ struct fake_store {
 	bool no_sharing;    /* no descriptors for other processes */
 	bool fail;          /* what is queued for commit is not done */
 	bool refuse;        /* commit, update and remove answer LARDER_ENOMEM */
-	unsigned nrows, commits, updates, removes, spools, hits;
+	unsigned nrows, commits, updates, aliases, removes, removes_one, spools, hits;
 };
 extern struct fake_store fake_store;
 /* Does what is queued, in its order, and calls back. */

@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "base/queue.h"
 
-enum job_kind { JOB_COMMIT, JOB_UPDATE, JOB_REMOVE };
+enum job_kind { JOB_COMMIT, JOB_UPDATE, JOB_ALIAS, JOB_REMOVE, JOB_REMOVE_ONE };
 
 /* A record, or one that is to be. */
 struct row {
@@ -406,6 +406,53 @@ int store_remove(struct store *s, const struct store_key *key, store_done_fn *do
 	return queue(JOB_REMOVE, key, NULL, NULL, done, arg, 0);
 }
 
+int store_alias(struct store *s, const struct store_key *key, const struct store_record *record,
+                struct view from, uint64_t id, store_done_fn *done, void *arg)
+{
+	(void)s, (void)from;
+	return queue(JOB_ALIAS, key, record, NULL, done, arg, id);
+}
+
+int store_remove_one(struct store *s, const struct store_key *key, const struct store_record *record,
+                     uint64_t id, store_done_fn *done, void *arg)
+{
+	(void)s;
+	return queue(JOB_REMOVE_ONE, key, record, NULL, done, arg, id);
+}
+
+void store_variants(struct store *s, const struct store_key *key, unsigned max,
+                    bool (*each)(void *arg, const struct store_record *r), void *arg)
+{
+	struct row *row;
+
+	(void)s;
+	TAILQ_FOREACH_REVERSE(row, &store.rows, rows, link) {
+		struct store_record r = row->r;
+		bool more;
+
+		if (!view_eq(buf_view(&row->key), key->text) || !row->vary.len || !max--)
+			continue;
+		r.selecting = buf_view(&row->selecting);
+		r.vary = buf_view(&row->vary);
+		r.head = buf_view(&row->head);
+		r.id = row->id;
+		INTO(more = each(arg, &r));
+		if (!more)
+			return;
+	}
+}
+
+static struct row *row_of(uint64_t id)
+{
+	struct row *row;
+
+	TAILQ_FOREACH(row, &store.rows, link) {
+		if (row->id == id)
+			return row;
+	}
+	return NULL;
+}
+
 /* Removes what has the key (and selecting text). */
 static unsigned drop(struct view key, const struct view *selecting)
 {
@@ -427,21 +474,45 @@ static unsigned drop(struct view key, const struct view *selecting)
 /* The one that a done job replaces stays what it was but for head and numbers. */
 static bool update(struct row *job)
 {
-	struct row *row;
+	struct row *row = row_of(job->id);
 	uint64_t length;
 
-	TAILQ_FOREACH(row, &store.rows, link) {
-		if (row->id != job->id)
-			continue;
-		length = row->r.length;
-		row->r = job->r;
-		row->r.length = length;
-		buf_fini(&row->head);
-		row->head = job->head;
-		buf_init(&job->head, 0);
-		return true;
-	}
-	return false;
+	if (!row)
+		return false;
+	length = row->r.length;
+	row->r = job->r;
+	row->r.length = length;
+	buf_fini(&row->head);
+	row->head = job->head;
+	buf_init(&job->head, 0);
+	return true;
+}
+
+static bool remove_one(struct row *job)
+{
+	struct row *row = row_of(job->id);
+
+	if (!row)
+		return false;
+	TAILQ_REMOVE(&store.rows, row, link);
+	row_free(row);
+	fake_store.nrows--;
+	return true;
+}
+
+/* Another's body. */
+static bool alias(struct row *job)
+{
+	struct row *from = row_of(job->id);
+
+	if (!from)
+		return false;
+	rig_quiet++;
+	buf_addv(&job->body, buf_view(&from->body));
+	rig_quiet--;
+	job->r.length = from->r.length;
+	job->id = ++store.last_id;
+	return true;
 }
 
 static int run(struct row *job, bool *kept)
@@ -461,6 +532,18 @@ static int run(struct row *job, bool *kept)
 		fake_store.commits++;
 		*kept = true;
 		return 0;
+	case JOB_ALIAS:
+		if (!alias(job))
+			return LARDER_ENOENT;
+		drop(buf_view(&job->key), &selecting);
+		TAILQ_INSERT_TAIL(&store.rows, job, link);
+		fake_store.nrows++;
+		fake_store.aliases++;
+		*kept = true;
+		return 0;
+	case JOB_REMOVE_ONE:
+		fake_store.removes_one++;
+		return remove_one(job) ? 0 : LARDER_ENOENT;
 	case JOB_UPDATE:
 		fake_store.updates++;
 		return update(job) ? 0 : LARDER_ENOENT;

@@ -121,6 +121,9 @@ static const struct {
 	{{"forward=127.0.0.1:1"}, {"store=off", "allow=nonsense/99"}, "allow"},
 	{{"forward=127.0.0.1:1"}, {"store=off", "workers=100000"}, "workers"},
 	{{"forward=127.0.0.1:1"}, {"nonsense=1"}, "nonsense"},
+	{{"forward=127.0.0.1:1"},
+	 {"store=off", "targeted_fields=CDN:Cache-Control"},
+	 "targeted_fields: \"CDN:Cache-Control\" is no field name"},
 	{{"forward=127.0.0.1:1"}, {"access_log=/nonexistent-directory/file"}, "access_log"},
 };
 
@@ -179,7 +182,41 @@ START_TEST(names_are_resolved)
 }
 END_TEST
 
+/* RFC 9213: which fields count where nobody says so. */
+static const struct {
+	const char *listener, *assignment, *fields;
+} TARGETS[] = {
+	{"forward=127.0.0.1:1", NULL, ""},
+	{"reverse=127.0.0.1:1,http://127.0.0.1:8000", NULL, "Larder-Cache-Control CDN-Cache-Control "},
+	{"reverse=127.0.0.1:1,http://127.0.0.1:8000", "targeted_fields=", ""},
+	{"forward=127.0.0.1:1", "targeted_fields=Example-Cache-Control, CDN-Cache-Control",
+	 "Example-Cache-Control CDN-Cache-Control "},
+};
+
+START_TEST(targets)
+{
+	const char *const listeners[L_MAX] = {TARGETS[_i].listener};
+	const char *const assignments[O_MAX] = {"store=off", TARGETS[_i].assignment};
+	struct exchange_listener xl;
+	struct main_plan *plan;
+	struct buf b;
+	char *why;
+	int status;
+
+	ck_assert_msg(load(listeners, assignments, &plan, &why, &status) == 0, "%s", why);
+	ck_assert_int_eq(main_exchange_listener(&plan->listeners[0], &xl, &why), 0);
+	buf_init(&b, 4096);
+	for (size_t i = 0; i < xl.cache.targeted_fields.n; i++)
+		buf_printf(&b, "%s ", xl.cache.targeted_fields.items[i]);
+	ck_view_eq(buf_view(&b), TARGETS[_i].fields);
+	buf_fini(&b);
+	main_exchange_listener_fini(&xl);
+	main_plan_free(plan);
+}
+END_TEST
+
 UNIT_MAIN("main/plan",
+	tcase_add_loop_test(tc, targets, 0, sizeof(TARGETS) / sizeof(TARGETS[0]));
 	tcase_add_loop_test(tc, addresses, 0, sizeof(ADDRESSES) / sizeof(ADDRESSES[0]));
 	tcase_add_loop_test(tc, good, 0, sizeof(GOOD) / sizeof(GOOD[0]));
 	tcase_add_loop_test(tc, bad, 0, sizeof(BAD) / sizeof(BAD[0]));

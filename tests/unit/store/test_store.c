@@ -140,6 +140,153 @@ START_TEST(variants_are_bounded)
 }
 END_TEST
 
+/* An option's word; it may be lowered later. */
+START_TEST(variants_max)
+{
+	struct item it = {.key = "GET http://example.com/v", .vary = "cookie", .body = V("x")};
+	static const int64_t max[] = {5, 5, 2, 1};
+	struct store_usage u;
+	char selecting[32];
+	struct fix f;
+
+	fix_init(&f, 64u << 20);
+	fix_open_home(&f);
+	fix_open_store(&f);
+	it.selecting = selecting;
+	for (unsigned round = 0; round < ARRAY_LEN(max); round++) {
+		f.options.variants_max = max[round];
+		for (int i = 0; i < 7; i++) {
+			snprintf(selecting, sizeof(selecting), "cookie:%u-%d\n", round, i);
+			ck_assert_int_eq(fix_put(&f, &it), 0);
+		}
+		ck_assert_int_eq(store_usage(f.s, &u), 0);
+		ck_assert_uint_eq(u.records, (uint64_t)max[round]);
+		ck_assert_int_eq(fix_get(&f, it.key, selecting, V("x")), STORE_FOUND);
+		ck_assert_int_eq(fix_verify(&f), 0);
+	}
+	fix_stop(&f);
+}
+END_TEST
+
+struct seen {
+	unsigned n, most;
+	char text[256];
+};
+
+static bool see(void *arg, const struct store_record *r)
+{
+	struct seen *seen = arg;
+	size_t len = strlen(seen->text);
+
+	snprintf(seen->text + len, sizeof(seen->text) - len, "%.*s", VFMT(r->selecting));
+	return ++seen->n < seen->most;
+}
+
+static void expect_variants(struct fix *f, const char *key, unsigned max, unsigned most, const char *text)
+{
+	struct seen seen = {.most = most};
+	struct store_key k;
+
+	store_key_init(f->s, view_of(key), &k);
+	store_variants(f->s, &k, max, see, &seen);
+	ck_assert_str_eq(seen.text, text);
+}
+
+/* Another selecting text for a body that is there: it stays when one of the two goes. */
+START_TEST(alias)
+{
+	struct item it = {.key = "GET http://example.com/v", .vary = "accept-language"}, to = it;
+	size_t len = _i ? 100000 : 500;
+	struct store_record r;
+	struct store_usage u;
+	struct store_hit hit;
+	struct store_key key;
+	uint64_t id;
+	struct fix f;
+
+	fix_start(&f, 64u << 20);
+	it.selecting = langs[0];
+	it.body = fix_bytes(bytes, len, 1);
+	ck_assert_int_eq(fix_put(&f, &it), 0);
+	ck_assert_int_eq(fix_find(&f, it.key, langs[0], &hit), STORE_FOUND);
+	id = hit.record.id;
+	store_hit_done(f.s, &hit);
+
+	to.selecting = langs[1];
+	to.head = "HTTP/1.1 200 OK\r\nETag: \"v1\"\r\nX-New: 1\r\n";
+	to.lifetime = 77;
+	fix_record(&to, &r);
+	store_key_init(f.s, view_of(it.key), &key);
+	for (int twice = 0; twice < 2; twice++) {
+		ck_assert_int_eq(store_alias(f.s, &key, &r, view_of(langs[0]), id, fix_done, &f), 0);
+		f.pending++;
+		ck_assert_int_eq(fix_wait(&f), 0);
+	}
+	ck_assert_int_eq(fix_find(&f, it.key, langs[1], &hit), STORE_FOUND);
+	ck_assert(fix_body_is(&hit, it.body));
+	ck_assert_uint_eq(hit.record.meta.lifetime, 77);
+	ck_view_eq(hit.record.head, to.head);
+	ck_assert(hit.record.id != id);
+	store_hit_done(f.s, &hit);
+	ck_assert_int_eq(store_usage(f.s, &u), 0);
+	ck_assert_uint_eq(u.records, 2);
+	ck_assert_uint_eq(u.blobs, (unsigned)_i);
+	ck_assert_int_eq(fix_verify(&f), 0);
+	expect_variants(&f, it.key, 9, 9, "accept-language:en\naccept-language:de\n");
+	expect_variants(&f, it.key, 1, 9, "accept-language:en\n");
+	expect_variants(&f, it.key, 9, 1, "accept-language:en\n");
+	expect_variants(&f, "GET http://example.com/none", 9, 9, "");
+
+	/* The first one goes alone. */
+	fix_record(&it, &r);
+	ck_assert_int_eq(store_remove_one(f.s, &key, &r, id, fix_done, &f), 0);
+	f.pending++;
+	ck_assert_int_eq(fix_wait(&f), 0);
+	ck_assert_int_eq(fix_get(&f, it.key, langs[0], V("")), STORE_NONE);
+	ck_assert_int_eq(fix_get(&f, it.key, langs[1], it.body), STORE_FOUND);
+	ck_assert_int_eq(fix_verify(&f), 0);
+	/* What is gone is nobody's body, and is not removed again. */
+	ck_assert_int_eq(store_remove_one(f.s, &key, &r, id, fix_done, &f), 0);
+	f.pending++;
+	ck_assert_int_eq(fix_wait(&f), LARDER_ENOENT);
+	ck_assert_int_eq(store_alias(f.s, &key, &r, view_of(langs[0]), id, fix_done, &f), 0);
+	f.pending++;
+	ck_assert_int_eq(fix_wait(&f), LARDER_ENOENT);
+	expect_variants(&f, it.key, 9, 9, "accept-language:en\n");
+	ck_assert_int_eq(fix_verify(&f), 0);
+	fix_stop(&f);
+}
+END_TEST
+
+/* Of a response without Vary. */
+START_TEST(remove_one)
+{
+	struct item it = {.key = "GET http://example.com/a", .body = V("x")};
+	struct store_record r;
+	struct store_hit hit;
+	struct store_key key;
+	uint64_t id;
+	struct fix f;
+
+	fix_start(&f, 64u << 20);
+	ck_assert_int_eq(fix_put(&f, &it), 0);
+	ck_assert_int_eq(fix_find(&f, it.key, NULL, &hit), STORE_FOUND);
+	id = hit.record.id;
+	store_hit_done(f.s, &hit);
+	fix_record(&it, &r);
+	store_key_init(f.s, view_of(it.key), &key);
+	for (int own = 0; own < 2; own++) {
+		ck_assert_int_eq(store_remove_one(f.s, &key, &r, own ? id : id + 1, fix_done, &f), 0);
+		f.pending++;
+		ck_assert_int_eq(fix_wait(&f), own ? 0 : LARDER_ENOENT);
+		ck_assert_int_eq(fix_get(&f, it.key, NULL, V("x")), own ? STORE_NONE : STORE_FOUND);
+	}
+	expect_variants(&f, it.key, 9, 9, "");
+	ck_assert_int_eq(fix_verify(&f), 0);
+	fix_stop(&f);
+}
+END_TEST
+
 static int update(struct fix *f, const struct item *it, uint64_t id)
 {
 	struct store_record r;
@@ -467,7 +614,8 @@ END_TEST
 
 UNIT_MAIN("store/store", tcase_add_loop_test(tc, put_and_find, 0, ARRAY_LEN(sizes));
           tcase_add_test(tc, replace); tcase_add_test(tc, variants);
-          tcase_add_test(tc, variants_are_bounded);
+          tcase_add_test(tc, variants_are_bounded); tcase_add_test(tc, variants_max);
+          tcase_add_loop_test(tc, alias, 0, 2); tcase_add_test(tc, remove_one);
           tcase_add_loop_test(tc, update_keeps_body_and_id, 0, ARRAY_LEN(sizes));
           tcase_add_test(tc, equal_bodies_share_a_file);
           tcase_add_loop_test(tc, durability_modes, 0, 3);
