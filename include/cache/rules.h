@@ -118,6 +118,9 @@ int cache_vary_select(struct view names, const struct http_head *req, struct buf
  * clients that do not know of codings send none. `content_encoding`: a field's value or empty. */
 bool cache_coding_acceptable(const struct http_head *req, struct view content_encoding);
 
+/* Are two selecting texts of one Vary list the same but for Accept-Encoding? */
+bool cache_vary_same_but_coding(struct view a, struct view b);
+
 enum cache_condition {
 	CACHE_COND_NONE,     /* no precondition, or it lets the full answer pass */
 	CACHE_COND_304,

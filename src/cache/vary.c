@@ -142,3 +142,30 @@ int cache_vary_select(struct view names, const struct http_head *req, struct buf
 	}
 	return out->err;
 }
+
+/* The next line that is not of Accept-Encoding; ptr NULL at the end. */
+static struct view next_selector(struct view *text)
+{
+	struct view line, rest, name;
+
+	while (text->len) {
+		line = view_cut(*text, '\n', text);
+		name = view_cut(line, ':', &rest);
+		if (http_name_lookup(name) != HTTP_ACCEPT_ENCODING)
+			return line;
+	}
+	return view_make(NULL, 0);
+}
+
+bool cache_vary_same_but_coding(struct view a, struct view b)
+{
+	struct view x, y;
+
+	do {
+		x = next_selector(&a);
+		y = next_selector(&b);
+		if (!view_eq(x, y))
+			return false;
+	} while (x.ptr && y.ptr);
+	return !x.ptr && !y.ptr;
+}

@@ -41,7 +41,7 @@ static bool unwanted(const struct exchange *x, const struct stored_answer *a)
 	int coded = http_coding_weight(x->req.head, coding_of(a));
 
 	if (coded == HTTP_CODING_UNSAID)
-		return a->meta->flags & CACHE_F_RECODED;
+		return (a->meta->flags & CACHE_F_RECODED) || x->other_coding;
 	return coded == 0;
 }
 

@@ -131,6 +131,7 @@ struct exchange {
 	unsigned nsegments, segment;
 	uint64_t segment_done;
 	struct store_file *file;
+	bool other_coding;           /* it was found under another Accept-Encoding */
 	struct decoder *decoder;     /* undoes the content coding on the way, or NULL */
 	struct store_warm *warm;     /* what is being read for it */
 	unsigned warmed;             /* lookups that were read beforehand */

@@ -2,6 +2,8 @@
 
 #include "base/num.h"
 
+#define VARIANTS_LOOKED_AT 32
+
 static struct step step_find(struct exchange *x);
 
 static void on_warm(void *arg)
@@ -30,6 +32,45 @@ static int look(struct exchange *x, unsigned nth, const struct view *selecting, 
 	return x->warm ? STORE_COLD : store_find(s, &x->key, selecting, hit);
 }
 
+struct alternative {
+	struct exchange *x;
+	int64_t now;
+	bool found;
+};
+
+static bool consider(void *arg, const struct store_record *r)
+{
+	struct alternative *a = arg;
+	struct exchange *x = a->x;
+	struct view coding = lines_field(r->head, V("Content-Encoding"));
+	bool undone = (r->meta.flags & CACHE_F_CODED) && x->listener->options.decode &&
+	              !(r->meta.flags & CACHE_F_NO_TRANSFORM) && !(x->cc.set & CACHE_CC_NO_TRANSFORM) &&
+	              http_coding_weight(x->req.head, V("identity")) != 0;
+
+	if (cache_ttl(&r->meta, a->now) <= 0 || !cache_vary_same_but_coding(r->selecting, x->selecting_view) ||
+	    !(undone || (coding.ptr ? cache_coding_acceptable(x->req.head, coding)
+	                            : http_coding_weight(x->req.head, V("identity")) != 0)))
+		return true;
+	buf_reset(&x->selecting);
+	a->found = buf_addv(&x->selecting, r->selecting) == 0;
+	return false;
+}
+
+/* Another variant that differs by a coding alone, which the client takes or has undone (option share_codings). */
+static int find_other_coding(struct exchange *x, struct store_hit *hit)
+{
+	struct alternative a = {x, net_loop_wall_s(x->env->loop), false};
+	int found = STORE_NONE;
+
+	store_variants(x->env->store, &x->key, VARIANTS_LOOKED_AT, consider, &a);
+	if (a.found) {
+		x->selecting_view = buf_view(&x->selecting);
+		found = store_find(x->env->store, &x->key, &x->selecting_view, hit);
+		x->other_coding = found == STORE_FOUND;
+	}
+	return found;
+}
+
 /* Computes key and, where the stored Vary asks for it, the selecting text; finds the record. */
 static int find(struct exchange *x, struct store_hit *hit)
 {
@@ -45,6 +86,8 @@ static int find(struct exchange *x, struct store_hit *hit)
 		return STORE_NONE;
 	x->selecting_view = buf_view(&x->selecting);
 	found = look(x, 2, &x->selecting_view, hit);
+	if (found == STORE_NONE && x->listener->options.share_codings)
+		found = find_other_coding(x, hit);
 	if (found == STORE_NONE)
 		x->why = CACHE_USE_VARY_MISS;
 	return found;

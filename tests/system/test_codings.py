@@ -132,6 +132,29 @@ def test_a_bomb_is_paid_for_by_its_reader(proxy, origin):
     assert r.complete and len(r.body) == 64 << 20 and not r.body.strip(b"\0")
 
 
+@pytest.mark.parametrize("shared", [True, False])
+def test_one_variant_for_all_codings(larder, origin, shared):
+    """Option share_codings: a stored coding serves who asks for another."""
+    def serve(req, conn):
+        zipped = "gzip" in req.get("Accept-Encoding", "")
+        return (coded(gz(TEXT), fields=["Vary: Accept-Encoding, X-A"]) if zipped
+                else answer(TEXT, fields=FRESH + ["Vary: Accept-Encoding, X-A"]))
+    origin.on("/y", serve)
+    d = larder("forward", options=["share_codings=" + ("yes" if shared else "no")])
+    d.get(origin.url("/y"), "Accept-Encoding: gzip")
+    d.settle()
+    for fields in ((), ("Accept-Encoding: br",), ("Accept-Encoding: identity",)):
+        r = d.get(origin.url("/y"), *fields)
+        is_plain(r, TEXT, decoded=shared)
+        assert not shared or r.cache.get("hit")
+        d.settle()
+    r = d.get(origin.url("/y"), "Accept-Encoding: gzip, br")
+    assert shared == (origin.count("/y") == 1) and (not shared or r.body == gz(TEXT))
+    before = origin.count("/y")
+    d.get(origin.url("/y"), "Accept-Encoding: gzip", "X-A: other")
+    assert origin.count("/y") == before + 1
+
+
 # ---- compress = yes ----
 
 @pytest.fixture

@@ -261,7 +261,31 @@ START_TEST(codings)
 }
 END_TEST
 
-UNIT_MAIN("cache/vary", tcase_add_loop_test(tc, names, 0, ARRAY_LEN(names_rows));
+static const struct {
+	const char *a, *b;
+	bool same;
+} coding_pairs[] = {
+	{"accept-encoding:gzip\n", "accept-encoding\n", true},
+	{"accept-encoding:gzip\n", "accept-encoding:br\n", true},
+	{"accept-encoding:gzip\naccept-language:en\n", "accept-encoding\naccept-language:en\n", true},
+	{"accept-encoding:gzip\naccept-language:en\n", "accept-encoding:gzip\naccept-language:fr\n", false},
+	{"accept-encoding:gzip\naccept-language\n", "accept-encoding:gzip\naccept-language:\n", false},
+	{"accept-encoding:gzip\nx:1\n", "accept-encoding:gzip\n", false},
+	{"accept-encoding-x:gzip\n", "accept-encoding-x\n", false},
+	{"", "", true},
+};
+
+START_TEST(same_but_coding)
+{
+	struct view a = view_of(coding_pairs[_i].a), b = view_of(coding_pairs[_i].b);
+
+	ck_assert(cache_vary_same_but_coding(a, b) == coding_pairs[_i].same);
+	ck_assert(cache_vary_same_but_coding(b, a) == coding_pairs[_i].same);
+}
+END_TEST
+
+UNIT_MAIN("cache/vary", tcase_add_loop_test(tc, same_but_coding, 0, ARRAY_LEN(coding_pairs));
+	  tcase_add_loop_test(tc, names, 0, ARRAY_LEN(names_rows));
 	  tcase_add_test(tc, names_without_room);
 	  tcase_add_loop_test(tc, selecting, 0, ARRAY_LEN(select_rows));
 	  tcase_add_test(tc, long_lists);
