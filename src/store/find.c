@@ -173,7 +173,8 @@ static int add_groups(const struct record *r, struct buf *out)
 int store_groups(struct store *s, const struct store_key *key, struct buf *out)
 {
 	struct MDB_txn *txn;
-	struct record r, variant;
+	struct view variants;
+	struct record r;
 	int ret;
 
 	check_magic(s, STORE_MAGIC);
@@ -181,13 +182,12 @@ int store_groups(struct store *s, const struct store_key *key, struct buf *out)
 	if (!txn)
 		return ret;
 	ret = get_row(s, txn, key, key->hash, false, &r);
+	variants = ret == 1 ? r.variants : V("");
 	if (ret == 1)
 		ret = add_groups(&r, out);
-	for (size_t i = 0; ret == 0 && i < r.variants.len; i += 16) {
-		struct hash128 hash = record_hash(view_make(r.variants.ptr + i, 16));
-
-		if (get_row(s, txn, key, hash, false, &variant) == 1)
-			ret = add_groups(&variant, out);
+	for (size_t i = 0; ret == 0 && i < variants.len; i += 16) {
+		if (get_row(s, txn, key, record_hash(view_make(variants.ptr + i, 16)), false, &r) == 1)
+			ret = add_groups(&r, out);
 	}
 	read_end(s, txn);
 	return ret;

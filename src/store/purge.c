@@ -359,6 +359,7 @@ void purge_adopt(struct store *s)
 		__atomic_add_fetch(&s->purges.nrunning, 1, __ATOMIC_RELAXED);
 		pthread_mutex_unlock(&s->writer.lock);
 		log_info("store: a purge that another process began goes on");
+		writer_kick(s, DUTY_PURGE);
 	}
 	write_abort(&w);
 }

@@ -1,7 +1,4 @@
 /* What a purge means, and the notices of those that took effect. */
-#include <unistd.h>
-
-#include "base/clock.h"
 #include "base/process.h"
 #include "purge.h"
 
@@ -101,8 +98,8 @@ bool purge_notice(struct store *s, const struct purge_test *t, bool soft, uint64
 	check(t->text.len <= sizeof(n->text));
 	pool_set(&n->seq, 0);
 	n->before = before;
-	n->pid = (uint32_t)getpid();
-	n->start = process_start(n->pid);
+	n->pid = s->slot->pid;
+	n->start = s->slot->start;
 	n->scope = t->scope;
 	n->scoped = t->scoped;
 	n->port = t->port;
@@ -173,8 +170,8 @@ bool purge_notice_adopt(struct store *s, struct pool_purge *out)
 		}
 		if (n->pid && process_runs(n->pid, n->start))
 			continue;
-		n->pid = (uint32_t)getpid();
-		n->start = process_start(n->pid);
+		n->pid = s->slot->pid;
+		n->start = s->slot->start;
 		return true;
 	}
 	return false;

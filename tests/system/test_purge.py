@@ -215,19 +215,19 @@ def test_forward_keys_are_of_the_origin(larder, origins):
 def test_keys_change_with_a_304(larder, origin):
     """RFC 9111 §3.2: what the 304 says takes the place of what was stored."""
     d = larder(f"reverse,{origin.url('')}", options=[ME])
-    stale = "Cache-Control: max-age=0"
+    stale, site = "Cache-Control: max-age=0", "site.example"
     origin.on("/a", [answer("1", fields=[stale, 'ETag: "1"', "Surrogate-Key: old", 'Cache-Groups: "g"']),
                      answer(status=304, fields=[FRESH, 'ETag: "1"', "Surrogate-Key: new"]), answer("2")])
-    d.get("/a")
+    d.get("/a", host=site)
     d.settle()
-    assert d.get("/a").cache["fwd-status"] == 304
+    assert d.get("/a", host=site).cache["fwd-status"] == 304
     d.settle()
     purge(d, "/", "Surrogate-Key: old")
-    assert hit(d, "/a")
-    tags = json.loads(d.ctl("show", "--json", f"http://127.0.0.1:{d.port}/a", store=True).stdout)["tags"]
+    assert hit(d, "/a", host=site)
+    tags = json.loads(d.ctl("show", "--json", f"http://{site}/a", store=True).stdout)["tags"]
     assert tags == ["group g", "key new"]
     purge(d, "/", "Surrogate-Key: new")
-    assert not hit(d, "/a")
+    assert not hit(d, "/a", host=site)
 
 
 def test_too_many_keys(larder, origin):

@@ -480,6 +480,9 @@ START_TEST(tags_go_with_the_entry)
 	store_key_init(f.s, view_of(v.key), &key);
 	ck_assert_int_eq(store_groups(f.s, &key, &groups), 0);
 	ck_view_eq(buf_view(&groups), "both\none\nboth\n");
+	store_key_init(f.s, V(PLAIN "/nothing"), &key);
+	ck_assert_int_eq(store_groups(f.s, &key, &groups), 0);
+	ck_assert_uint_eq(groups.len, 14);
 	buf_fini(&groups);
 	/* One variant has the tag: the other stays. */
 	ck_assert_int_eq(fix_purge(&f, &(struct store_purge){.kind = STORE_PURGE_TAG, .text = V("two")}), 0);
