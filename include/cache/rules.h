@@ -50,6 +50,7 @@ enum cache_flag {
 	CACHE_F_ETAG_WEAKENED = 1 << 13, /* by the same: at the origin it is strong */
 	/* What a 304 does not change. */
 	CACHE_F_CODING = CACHE_F_CODED | CACHE_F_RECODED | CACHE_F_ETAG_WEAKENED,
+	CACHE_F_PURGED = 1 << 15, /* a soft purge ended its lifetime */
 };
 
 /* Kept in every record: fixed layout, host byte order, part of the on-disk format. */

@@ -34,6 +34,7 @@
 struct decoder;
 struct exchange;
 struct fill;
+struct purging;
 struct follow;
 struct links;
 
@@ -79,7 +80,7 @@ struct exchange_env {
 enum { EXCHANGE_VIA_OFF, EXCHANGE_VIA_RESPONSE, EXCHANGE_VIA_BOTH, EXCHANGE_VIA_REMOVE };
 
 enum outcome { OUT_NONE, OUT_HIT, OUT_STALE, OUT_REVALIDATED, OUT_MISS, OUT_PASS, OUT_TUNNEL,
-	       OUT_DENIED, OUT_ERROR };
+	       OUT_DENIED, OUT_PURGE, OUT_ERROR };
 
 /* A stretch of an answer's body: literal text, or bytes of the representation. */
 struct segment {
@@ -144,6 +145,7 @@ struct exchange {
 	bool body_lost;              /* some of it was dropped: what the origin got is not all */
 
 	struct tunnel *tunnel;
+	struct purging *purging;     /* a PURGE that waits for the store */
 	struct net_timer pacing;
 
 	/* For the log. */
@@ -322,7 +324,8 @@ struct fill {
 	bool want_store;             /* to be stored if the answer allows it; conditions were left out */
 	bool background;             /* goes on without readers */
 	bool body_open;              /* the request's body has not ended yet */
-	bool invalidated;            /* something unsafe happened to its key: not to be stored */
+	bool invalidated;            /* something unsafe happened to its key, or a purge means it: not to be stored */
+	uint64_t purges;             /* store_purges() when it began */
 
 	/* Shared with other processes. */
 	struct board_flight flight;  /* that it is, or that it follows; id 0: neither */
@@ -344,12 +347,13 @@ struct fill {
 	struct view asked;
 	bool mismatch;               /* the 304 speaks of something else */
 	bool origin_failed;          /* a 5xx that something stale can stand in for */
-	struct view old_head, old_vary, old_selecting;
+	struct view old_head, old_vary, old_selecting, old_tags;
 	struct cache_meta old_meta;
 	uint64_t old_id;
 
 	/* The answer. */
 	struct buf pass_head, head;  /* as received, for the first reader; as stored, for the others */
+	struct buf tags;             /* as store/purge.h has them */
 	struct cache_meta meta;
 	enum cache_reason storable;
 	unsigned status;
@@ -436,6 +440,8 @@ bool recode_begin(struct fill *f);
 /* The fill's part in it ends: what came is committed as it is. */
 void recode_abandon(struct exchange_env *env);
 void fill_commit_update(struct fill *f);
+
+/* invalidate.c: removes what an answer to an unsafe request ends, which it waits for */
 void fill_remove_invalidated(struct fill *f, const struct http_head *head);
 
 /* fill_others.c: what an answer says of other responses that are stored */
@@ -455,6 +461,11 @@ void fill_update_by_head(struct fill *f, const struct http_head *res);
 void fill_remove_outdated(struct fill *f);
 /* Is it an answer to POST that later GETs may have (RFC 9110 §9.3.3)? */
 bool fill_answers_get(struct fill *f, const struct http_head *res);
+
+/* ---- purge.c ---- */
+struct step step_purge(struct exchange *x);
+/* The exchange ends before the store has called back. */
+void purge_forget(struct exchange *x);
 
 /* ---- tunnel.c ---- */
 void tunnel_abandon(struct exchange_env *env);

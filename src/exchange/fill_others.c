@@ -8,7 +8,8 @@ int fill_note_old(struct fill *f, const struct store_record *r)
 	f->old_head = arena_view(&f->arena, r->head);
 	f->old_vary = arena_view(&f->arena, r->vary);
 	f->old_selecting = arena_view(&f->arena, r->selecting);
-	if (!f->old_head.ptr || !f->old_vary.ptr || !f->old_selecting.ptr)
+	f->old_tags = arena_view(&f->arena, r->tags);
+	if (!f->old_head.ptr || !f->old_vary.ptr || !f->old_selecting.ptr || (r->tags.len && !f->old_tags.ptr))
 		return LARDER_ENOMEM;
 	f->old_meta = r->meta;
 	f->old_id = r->id;
@@ -119,6 +120,7 @@ static void commit_fate(struct fill *f, struct store_record *r, int fate, struct
 	r->head = buf_view(head);
 	r->meta = *meta;
 	r->etag = lines_field(r->head, V("ETag"));
+	r->purges = f->purges;
 	if (fate == CACHE_UPDATE)
 		store_update(f->env->store, &f->key, r, id, NULL, NULL);
 	else if (fate == CACHE_REMOVE)
