@@ -107,11 +107,13 @@ struct store_hit {
 };
 
 enum { STORE_NONE = 0, STORE_FOUND = 1, STORE_VARIES = 2, STORE_COLD = 3 };
+#define STORE_LISTS_MAX 4
 
 /* Looks the key up under a selecting text. STORE_FOUND: *hit holds a read transaction until
  * store_hit_done, which must come before the function that looked up returns to the loop.
- * STORE_VARIES (only with selecting = NULL): hit->record.vary names the selecting fields: compute the
- * text and look up again, after store_hit_done. STORE_NONE: nothing to release. Negative: damaged
+ * STORE_VARIES (only with selecting = NULL): hit->record.vary names the selecting fields, at most STORE_LISTS_MAX lists
+ * with LF between: compute the text for each, and look up again, after store_hit_done; of several the most recent by Date
+ * counts (RFC 9111 §4.1). STORE_NONE: nothing to release. Negative: damaged
  * or failed; counts as nothing stored. Notes the use in the sketch. */
 int store_find(struct store *s, const struct store_key *key, const struct view *selecting,
                struct store_hit *hit);
@@ -186,7 +188,7 @@ uint64_t store_spool_shared_length(const struct store_spool *sp);
 typedef void store_done_fn(void *arg, int err); /* 0: committed and visible to every process */
 
 /* Queues the spool's body as the record's, replacing what was stored under key and selecting text
- * (and, when the Vary list changed, all variants). Copies what it needs of key and record; takes its own
+ * (and all variants, where it has no Vary, or a list of names more than STORE_LISTS_MAX). Copies what it needs of key and record; takes its own
  * reference on the spool. record->length must be the spool's. `done` (may be NULL) is called exactly once,
  * never from inside the call. An `err` from the call itself means that done will not be called. */
 int store_commit(struct store *s, const struct store_key *key, const struct store_record *record,

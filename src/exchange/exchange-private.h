@@ -106,7 +106,7 @@ struct exchange {
 	struct buf key_text;         /* "GET uri"; empty where nothing can be stored */
 	struct store_key key;
 	struct buf selecting;
-	struct view selecting_view;
+	struct view selecting_view;  /* all of it: a text for each list of names that the stored ones vary by */
 
 	/* Where it stands. */
 	unsigned depth;              /* calls of ours on the stack */
@@ -224,6 +224,11 @@ struct step step_lookup(struct exchange *x);
 /* After a validation: finds the stored response again, under another selecting text than the request's own where one
  * is given; STORE_FOUND as store_find, if it is still record `id`. */
 int lookup_again(struct exchange *x, const struct view *selecting, uint64_t id, struct store_hit *hit);
+/* What is stored for it now, without waiting to have it read beforehand: as store_find. */
+int lookup_now(struct exchange *x, struct store_hit *hit);
+/* The selecting texts of a request under each of the lists of names that STORE_VARIES gives, one behind the other; where
+ * each ends. Returns their number; 0: there is no memory. */
+unsigned lookup_select(struct view lists, const struct http_head *req, struct buf *out, size_t *ends);
 /* The text of the store's key, and the key. false: there is none, so that nothing can be stored. */
 bool lookup_key(struct exchange *x);
 

@@ -337,7 +337,7 @@ static bool stored_meanwhile(struct exchange *x, const struct store_hit *validat
 
 	if (store_commits(s) == x->seen)
 		return false;
-	found = store_find(s, &x->key, x->selecting_view.ptr ? &x->selecting_view : NULL, &hit);
+	found = lookup_now(x, &hit);
 	if (found <= 0)
 		return false;
 	other = found != STORE_FOUND || !validate || hit.record.id != validate->record.id;

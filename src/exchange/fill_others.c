@@ -171,20 +171,10 @@ void fill_freshen_others(struct fill *f, const struct http_head *res304)
 		store_variants(f->env->store, &f->key, NOMINATED_MAX, freshen_other, &c);
 }
 
-/* The stored response that the fill's request would get, were it a GET. */
+/* The stored response that the request would get, were it a GET. */
 static bool find_for_get(struct fill *f, struct store_hit *hit)
 {
-	struct store *s = f->env->store;
-	struct view selecting;
-	int found = store_find(s, &f->key, NULL, hit);
-
-	if (found != STORE_VARIES)
-		return found == STORE_FOUND;
-	buf_reset(&f->selecting);
-	found = cache_vary_select(hit->record.vary, &f->req, &f->selecting);
-	store_hit_done(s, hit);
-	selecting = buf_view(&f->selecting);
-	return found == 0 && store_find(s, &f->key, &selecting, hit) == STORE_FOUND;
+	return f->first && lookup_now(f->first, hit) == STORE_FOUND;
 }
 
 void fill_update_by_head(struct fill *f, const struct http_head *res)

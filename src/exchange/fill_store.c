@@ -102,6 +102,7 @@ void fill_commit_update(struct fill *f)
 {
 	struct store *s = f->env->store;
 	struct store_record r;
+	struct buf text;
 	int err = LARDER_ECLOSED; /* CACHE_LEAVE: nothing is written */
 
 	f->invalidated |= share_invalid(f);
@@ -124,6 +125,10 @@ void fill_commit_update(struct fill *f)
 	if (f->fate != CACHE_UPDATE || !f->choosing)
 		return;
 	/* From now on it is there for what this request selects by, too. */
-	r.selecting = f->asked;
-	store_alias(s, &f->key, &r, buf_view(&f->selecting), f->old_id, NULL, NULL);
+	buf_init(&text, KEY_BYTES);
+	if (cache_vary_select(buf_view(&f->vary), &f->req, &text) == 0) {
+		r.selecting = buf_view(&text);
+		store_alias(s, &f->key, &r, buf_view(&f->selecting), f->old_id, NULL, NULL);
+	}
+	buf_fini(&text);
 }

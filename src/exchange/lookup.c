@@ -43,11 +43,14 @@ static bool consider(void *arg, const struct store_record *r)
 	struct alternative *a = arg;
 	struct exchange *x = a->x;
 	struct view coding = lines_field(r->head, V("Content-Encoding"));
+	struct buf *asked = &x->env->scratch;
 	bool undone = (r->meta.flags & CACHE_F_CODED) && x->listener->options.decode &&
 	              !(r->meta.flags & CACHE_F_NO_TRANSFORM) && !(x->cc.set & CACHE_CC_NO_TRANSFORM) &&
 	              http_coding_weight(x->req.head, V("identity")) != 0;
 
-	if (cache_ttl(&r->meta, a->now) <= 0 || !cache_vary_same_but_coding(r->selecting, x->selecting_view) ||
+	buf_reset(asked);
+	if (cache_ttl(&r->meta, a->now) <= 0 || cache_vary_select(r->vary, x->req.head, asked) ||
+	    !cache_vary_same_but_coding(r->selecting, buf_view(asked)) ||
 	    !(undone || (coding.ptr ? cache_coding_acceptable(x->req.head, coding)
 	                            : http_coding_weight(x->req.head, V("identity")) != 0)))
 		return true;
@@ -71,21 +74,63 @@ static int find_other_coding(struct exchange *x, struct store_hit *hit)
 	return found;
 }
 
-/* Computes key and, where the stored Vary asks for it, the selecting text; finds the record. */
-static int find(struct exchange *x, struct store_hit *hit)
+unsigned lookup_select(struct view lists, const struct http_head *req, struct buf *out, size_t *ends)
+{
+	unsigned n = 0;
+
+	buf_reset(out);
+	while (lists.len && n < STORE_LISTS_MAX) {
+		if (cache_vary_select(view_cut(lists, '\n', &lists), req, out))
+			return 0;
+		ends[n++] = out->len;
+	}
+	return n;
+}
+
+/* What is stored under each of the texts: the most recent by Date (RFC 9111 §4.1). */
+static int find_variant(struct exchange *x, const size_t *ends, unsigned n, struct store_hit *hit)
 {
 	struct store *s = x->env->store;
-	int found = look(x, 1, NULL, hit), err;
+	struct store_hit other;
+	int found = STORE_NONE;
+
+	for (unsigned i = 0; i < n; i++) {
+		size_t from = i ? ends[i - 1] : 0;
+		struct view text = view_make(x->selecting.data + from, ends[i] - from);
+		int got = look(x, 2 + i, &text, found == STORE_FOUND ? &other : hit);
+
+		if (found != STORE_FOUND) {
+			found = got;
+		} else if (got == STORE_COLD) {
+			store_hit_done(s, hit);
+			return got;
+		} else if (got == STORE_FOUND && other.record.meta.date > hit->record.meta.date) {
+			store_hit_done(s, hit);
+			*hit = other;
+		} else if (got == STORE_FOUND) {
+			store_hit_done(s, &other);
+		}
+		if (found == STORE_COLD)
+			break;
+	}
+	return found;
+}
+
+/* Computes, where the stored Vary asks for it, the selecting text; finds the record. */
+static int find(struct exchange *x, struct store_hit *hit)
+{
+	int found = look(x, 1, NULL, hit);
+	size_t ends[STORE_LISTS_MAX];
+	unsigned n;
 
 	if (found != STORE_VARIES)
 		return found;
-	buf_reset(&x->selecting);
-	err = cache_vary_select(hit->record.vary, x->req.head, &x->selecting);
-	store_hit_done(s, hit);
-	if (err)
+	n = lookup_select(hit->record.vary, x->req.head, &x->selecting, ends);
+	store_hit_done(x->env->store, hit);
+	if (!n)
 		return STORE_NONE;
 	x->selecting_view = buf_view(&x->selecting);
-	found = look(x, 2, &x->selecting_view, hit);
+	found = find_variant(x, ends, n, hit);
 	if (found == STORE_NONE && x->listener->options.share_codings)
 		found = find_other_coding(x, hit);
 	if (found == STORE_NONE)
@@ -93,12 +138,17 @@ static int find(struct exchange *x, struct store_hit *hit)
 	return found;
 }
 
+int lookup_now(struct exchange *x, struct store_hit *hit)
+{
+	x->warmed = 1 + STORE_LISTS_MAX; /* it was in memory a moment ago */
+	return find(x, hit);
+}
+
 int lookup_again(struct exchange *x, const struct view *selecting, uint64_t id, struct store_hit *hit)
 {
 	int found;
 
-	x->warmed = 2; /* it was in memory a moment ago */
-	found = selecting ? store_find(x->env->store, &x->key, selecting, hit) : find(x, hit);
+	found = selecting ? store_find(x->env->store, &x->key, selecting, hit) : lookup_now(x, hit);
 	if (found == STORE_FOUND && hit->record.id != id) {
 		store_hit_done(x->env->store, hit);
 		return STORE_NONE;

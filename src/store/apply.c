@@ -11,8 +11,26 @@ static struct hash128 target(const struct write *w, const struct op *op)
 	return op->rec.vary.len ? record_variant(op->key, op->rec.selecting, w->s->seed) : op->key;
 }
 
+/* Is it one of a marker's lists of names? *n: how many there are. */
+static bool has_list(struct view lists, struct view list, unsigned *n)
+{
+	bool found = false;
+
+	for (*n = 0; lists.len; (*n)++)
+		found |= view_eq(view_cut(lists, '\n', &lists), list);
+	return found;
+}
+
+/* Can a marker of these lists be that of a response with this one? */
+static bool can_list(struct view lists, struct view list)
+{
+	unsigned n;
+
+	return has_list(lists, list, &n) || (n < STORE_LISTS_MAX && lists.len + list.len < RECORD_TEXT_MAX);
+}
+
 /* What stands under the primary hash and is in the way: a response where a marker must be, or the
- * reverse, or a marker of other names. */
+ * reverse, or a marker of too many other names. */
 static int clear_way(struct write *w, const struct op *op)
 {
 	struct record r;
@@ -24,7 +42,7 @@ static int clear_way(struct write *w, const struct op *op)
 	if (ret == 1 && view_eq(r.key, op->rec.key)) {
 		bool marker = r.h.kind == RECORD_MARKER;
 
-		if (marker ? view_eq(r.vary, op->rec.vary) : !op->rec.vary.len)
+		if (op->rec.vary.len ? marker && can_list(r.vary, op->rec.vary) : !marker)
 			return 0;
 	}
 	if (ret < 0 && ret != LARDER_ECORRUPT)
@@ -70,11 +88,27 @@ static int shorten(struct write *w, unsigned char *list, size_t *len)
 	return err;
 }
 
+/* The marker's lists of names, with the op's among them. The result may be in *text. */
+static int name_fields(const struct op *op, struct record *m, struct buf *text)
+{
+	unsigned n;
+
+	if (has_list(m->vary, op->rec.vary, &n))
+		return 0;
+	buf_init(text, RECORD_TEXT_MAX);
+	buf_addv(text, m->vary);
+	buf_addc(text, '\n');
+	buf_addv(text, op->rec.vary);
+	m->vary = buf_view(text);
+	return text->err;
+}
+
 /* The marker lists the variant: makes it, or adds to it. */
 static int list_variant(struct write *w, const struct op *op, struct hash128 hash)
 {
 	unsigned char list[RECORD_VARIANTS_MAX * 16];
 	struct record_key k = record_key(hash);
+	struct buf names = {0};
 	struct record m;
 	size_t len = 0;
 	int ret = row_get(w, op->key, &m);
@@ -100,7 +134,11 @@ static int list_variant(struct write *w, const struct op *op, struct hash128 has
 	}
 	memcpy(list + len, k.bytes, 16);
 	m.variants = view_make(list, len + 16);
-	return row_rewrite(w, op->key, &m);
+	ret = name_fields(op, &m, &names);
+	if (!ret)
+		ret = row_rewrite(w, op->key, &m);
+	buf_fini(&names);
+	return ret;
 }
 
 static uint64_t charge_of(struct write *w, size_t size, uint64_t blob)
@@ -281,8 +319,9 @@ static int apply_alias(struct write *w, struct op *op, bool *fatal)
 	uint64_t charge = 0;
 	struct buf body;
 	int ret = row_get(w, op->key, &marker), err;
+	unsigned n;
 
-	if (ret == 1 && (marker.h.kind != RECORD_MARKER || !view_eq(marker.vary, r->vary)))
+	if (ret == 1 && (marker.h.kind != RECORD_MARKER || !has_list(marker.vary, r->vary, &n)))
 		ret = 0;
 	if (ret == 1)
 		ret = named(w, op, op->from, &from);

@@ -3,7 +3,8 @@
  * keys; DIR/format names the layout.
  *
  * Vocabulary: *row* = what stands in the table entries under a hash: a response, or a *marker* that
- * names the selecting fields and lists the hashes of its *variants*.
+ * names the selecting fields (in `vary`: a list of names for each Vary that its variants had, LF between) and
+ * lists the hashes of its *variants*.
  */
 #ifndef LARDER_STORE_RECORD_H
 #define LARDER_STORE_RECORD_H

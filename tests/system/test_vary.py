@@ -61,6 +61,8 @@ def test_vary_that_changes(proxy, origin):
     assert proxy.get(origin.url("/v"), "X-A: 2", "X-B: 1").body == b"2"
     proxy.settle()
     assert proxy.get(origin.url("/v"), "X-A: 9", "X-B: 1").body == b"2"
+    assert proxy.get(origin.url("/v"), "X-A: 1", "X-B: 9").body == b"1"
+    assert origin.count("/v") == 2
 
 
 def test_purge_removes_all_variants(proxy, origin):

@@ -30,6 +30,7 @@ struct store {
 	struct rows rows, jobs;
 	struct spools waiting;
 	uint64_t last_id, commits;
+	struct buf lists; /* of names, as a marker has them */
 };
 struct store_file {
 	int fd;
@@ -81,6 +82,7 @@ void rig_store_free(void)
 		TAILQ_REMOVE(&store.rows, row, link);
 		row_free(row);
 	}
+	buf_fini(&store.lists);
 }
 
 void store_key_init(const struct store *s, struct view text, struct store_key *key)
@@ -103,6 +105,29 @@ static struct row *row_find(const struct store_key *key, const struct view *sele
 	return NULL;
 }
 
+/* All lists of names of what stands under the key, the oldest first. */
+static struct view lists_of(const struct store_key *key)
+{
+	struct row *row;
+
+	rig_quiet++;
+	buf_fini(&store.lists);
+	buf_init(&store.lists, 1 << 16);
+	TAILQ_FOREACH(row, &store.rows, link) {
+		struct view rest = buf_view(&store.lists), vary = buf_view(&row->vary);
+		bool there = !vary.len || !view_eq(buf_view(&row->key), key->text);
+
+		while (rest.len)
+			there |= view_eq(view_cut(rest, '\n', &rest), vary);
+		if (!there && store.lists.len)
+			buf_addc(&store.lists, '\n');
+		if (!there)
+			buf_addv(&store.lists, vary);
+	}
+	rig_quiet--;
+	return buf_view(&store.lists);
+}
+
 int store_find(struct store *s, const struct store_key *key, const struct view *selecting,
                struct store_hit *hit)
 {
@@ -119,8 +144,10 @@ int store_find(struct store *s, const struct store_key *key, const struct view *
 	hit->record.vary = buf_view(&row->vary);
 	hit->record.head = buf_view(&row->head);
 	hit->record.id = row->id;
-	if (!selecting && row->vary.len)
+	if (!selecting && row->vary.len) {
+		hit->record.vary = lists_of(key);
 		return STORE_VARIES;
+	}
 	rig_quiet++;
 	if (fake_store.files && row->body.len) {
 		hit->file = calloc(1, sizeof(*hit->file));

@@ -114,6 +114,43 @@ START_TEST(fresh_variant)
 }
 END_TEST
 
+/* Several Vary lists under one URL: of what matches the most recent by Date (RFC 9111 §4.1). */
+START_TEST(several_lists)
+{
+	exchange(GET "X-A: 1\r\nX-B: 1\r\n", 0,
+	         OK_HEAD "Cache-Control: max-age=100\r\nVary: X-A\r\nContent-Length: 3\r\n", "one", 200, "one");
+	rig.now += 20;
+	exchange(GET "X-A: 2\r\nX-B: 1\r\n", 1,
+	         LATER_H "Cache-Control: max-age=100\r\nVary: X-B\r\nContent-Length: 3\r\n", "two", 200, "two");
+	/* Both match. */
+	hit(GET "X-A: 1\r\nX-B: 1\r\n", "two", "tester; hit; ttl=100");
+	/* One of them. */
+	hit(GET "X-A: 1\r\nX-B: 2\r\n", "one", "tester; hit; ttl=80");
+	hit(GET "X-A: 9\r\nX-B: 1\r\n", "two", NULL);
+	/* None: it is not of the order that they came in. */
+	exchange(GET "X-A: 3\r\nX-B: 3\r\n", 2,
+	         OK_HEAD "Cache-Control: max-age=100\r\nVary: X-A\r\nContent-Length: 3\r\n", "old", 200, "old");
+	exchange(GET "X-A: 4\r\nX-B: 3\r\n", 3,
+	         LATER_H "Cache-Control: max-age=100\r\nVary: X-B\r\nContent-Length: 3\r\n", "new", 200, "new");
+	hit(GET "X-A: 3\r\nX-B: 3\r\n", "new", NULL);
+	ck_assert_uint_eq(fake_store.hits, 0);
+}
+END_TEST
+
+/* The later of two that match has the earlier Date, and is not used. */
+START_TEST(date_decides)
+{
+	rig.now += 20;
+	exchange(GET "X-A: 1\r\nX-B: 1\r\n", 0,
+	         LATER_H "Cache-Control: max-age=100\r\nVary: X-A\r\nContent-Length: 3\r\n", "new", 200, "new");
+	exchange(GET "X-A: 2\r\nX-B: 1\r\n", 1,
+	         OK_HEAD "Cache-Control: max-age=100\r\nVary: X-B\r\nContent-Length: 3\r\n", "old", 200, "old");
+	hit(GET "X-A: 1\r\nX-B: 1\r\n", "new", "tester; hit; ttl=100");
+	hit(GET "X-A: 3\r\nX-B: 1\r\n", "old", "tester; hit; ttl=80");
+	ck_assert_uint_eq(fake_store.hits, 0);
+}
+END_TEST
+
 /* ---- HEAD (RFC 9111 §4.3.5) ---- */
 
 START_TEST(by_head)
@@ -361,7 +398,8 @@ END_TEST
 
 UNIT_MAIN("exchange/others", tcase_add_checked_fixture(tc, rig_open, rig_close);
           tcase_add_loop_test(tc, outdated, 0, 17); tcase_add_test(tc, outdated_variant);
-          tcase_add_test(tc, fresh_variant); tcase_add_loop_test(tc, by_head, 0, 16);
+          tcase_add_test(tc, fresh_variant); tcase_add_test(tc, several_lists);
+          tcase_add_test(tc, date_decides); tcase_add_loop_test(tc, by_head, 0, 16);
           tcase_add_loop_test(tc, post_answers_get, 0, 10); tcase_add_test(tc, post_is_invalidated);
           tcase_add_test(tc, post_only_if_cached); tcase_add_loop_test(tc, chosen, 0, 4);
           tcase_add_loop_test(tc, not_chosen, 0, 5); tcase_add_test(tc, chosen_for_one);

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/check.h"
 #include "base/error.h"
 
 #define PEERS 12
@@ -33,6 +34,12 @@ static const char *const heads[] = {
 	"HTTP/1.1 304 Not Modified\r\nETag: \"z\"\r\n",
 	"HTTP/1.1 503 Service Unavailable\r\n",
 	"HTTP/1.1 204 No Content\r\n",
+	/* Variants that may be confirmed, answers to POST that answer GET, and what ends them. */
+	OK_HEAD "Cache-Control: max-age=20\r\nVary: Accept\r\nETag: \"v\"\r\nContent-Length: 40000\r\n",
+	OK_HEAD "Cache-Control: max-age=20\r\nVary: Range\r\nETag: \"w\"\r\nContent-Length: 40000\r\n",
+	OK_HEAD "Cache-Control: max-age=20\r\nContent-Location: 0\r\nContent-Length: 40000\r\n",
+	"HTTP/1.1 304 Not Modified\r\nETag: \"v\"\r\n",
+	"HTTP/1.1 304 Not Modified\r\nCache-Control: no-store\r\n",
 };
 static struct peer peers[PEERS];
 static unsigned sent[256]; /* of each transfer: 0 before its head, then 1 + bytes */
@@ -97,7 +104,7 @@ static void origin_acts(unsigned n)
 	} else if (draw(15) == 0) {
 		far_done(n, LARDER_ECLOSED);
 	} else if (!sent[n]) {
-		const char *head = heads[draw(8)];
+		const char *head = heads[draw(ARRAY_LEN(heads))];
 
 		sent[n] = 1;
 		promised[n] = strstr(head, "40000") ? 40000 : strstr(head, "204") || strstr(head, "304") ? 0 : UINT64_MAX;

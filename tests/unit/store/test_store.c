@@ -87,15 +87,33 @@ START_TEST(variants)
 	ck_assert_int_eq(fix_get(&f, it.key, "accept-language:fr\n", V("")), STORE_NONE);
 	ck_assert_int_eq(fix_verify(&f), 0);
 
-	/* Another list of names makes the old variants unreachable: they go. */
+	/* Those with other lists of names stand beside them: the reader chooses. */
 	it.vary = "accept-encoding";
 	it.selecting = "accept-encoding:gzip\n";
 	it.body = V("zipped");
 	ck_assert_int_eq(fix_put(&f, &it), 0);
-	ck_assert_int_eq(fix_get(&f, it.key, langs[0], V("")), STORE_NONE);
+	ck_assert_int_eq(fix_find(&f, it.key, NULL, &hit), STORE_VARIES);
+	ck_view_eq(hit.record.vary, "accept-language\naccept-encoding");
+	store_hit_done(f.s, &hit);
+	ck_assert_int_eq(fix_get(&f, it.key, langs[0], fix_bytes(bytes, 10, 0)), STORE_FOUND);
 	ck_assert_int_eq(fix_get(&f, it.key, it.selecting, it.body), STORE_FOUND);
 	ck_assert_int_eq(store_usage(f.s, &u), 0);
-	ck_assert_uint_eq(u.records, 1);
+	ck_assert_uint_eq(u.records, 4);
+	ck_assert_int_eq(fix_verify(&f), 0);
+
+	/* One list too many, and all that were there go. */
+	for (int i = 2; i <= STORE_LISTS_MAX; i++) {
+		static const char *const lists[] = {"a", "b", "c"};
+		static const char *const texts[] = {"a:1\n", "b:1\n", "c:1\n"};
+
+		it.vary = lists[i - 2];
+		it.selecting = texts[i - 2];
+		ck_assert_int_eq(fix_put(&f, &it), 0);
+		ck_assert_int_eq(store_usage(f.s, &u), 0);
+		ck_assert_uint_eq(u.records, i < STORE_LISTS_MAX ? 3U + (unsigned)i : 1U);
+	}
+	ck_assert_int_eq(fix_get(&f, it.key, it.selecting, it.body), STORE_FOUND);
+	ck_assert_int_eq(fix_verify(&f), 0);
 
 	/* And so does a response without Vary, and back. */
 	ck_assert_int_eq(fix_put(&f, &(struct item){.key = it.key, .body = V("plain")}), 0);
