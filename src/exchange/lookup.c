@@ -30,6 +30,18 @@ static int look(struct exchange *x, unsigned nth, const struct view *selecting, 
 	return x->warm ? STORE_COLD : store_find(s, &x->key, selecting, hit);
 }
 
+/* What the key's responses vary by: who wants the same of them fetches it together. */
+static void note_vary(struct exchange *x)
+{
+	struct store_hit hit;
+	int found = store_find(x->env->store, &x->key, NULL, &hit);
+
+	if (found == STORE_VARIES)
+		x->vary_guess = arena_view(&x->arena, hit.record.vary);
+	if (found > 0)
+		store_hit_done(x->env->store, &hit);
+}
+
 /* Computes key and, where the stored Vary asks for it, the selecting text; finds the record. */
 static int find(struct exchange *x, struct store_hit *hit)
 {
@@ -45,8 +57,10 @@ static int find(struct exchange *x, struct store_hit *hit)
 		return STORE_NONE;
 	x->selecting_view = buf_view(&x->selecting);
 	found = look(x, 2, &x->selecting_view, hit);
-	if (found == STORE_NONE)
+	if (found == STORE_NONE) {
 		x->why = CACHE_USE_VARY_MISS;
+		note_vary(x);
+	}
 	return found;
 }
 
@@ -129,6 +143,8 @@ static struct step judge(struct exchange *x, struct store_hit *hit)
 	/* HEAD is not worth a shared fetch: it goes to the origin by itself. */
 	if (x->method == HTTP_METHOD_HEAD)
 		return fill_begin(x, false, NULL);
+	if (hit->record.vary.len)
+		x->vary_guess = arena_view(&x->arena, hit->record.vary);
 	return fill_begin(x, true, hit);
 }
 
@@ -178,6 +194,7 @@ static struct step miss(struct exchange *x)
 	/* RFC 9111 §5.2.1.7 */
 	if (only_if_cached(x))
 		return reply_error(x, 504, NULL, "Only a stored answer was asked for (only-if-cached), and there is none.");
+	x->joins = x->method == HTTP_METHOD_HEAD;
 	return fill_begin(x, store && x->veto == CACHE_STORE_BYPASSED, NULL);
 }
 
