@@ -220,7 +220,7 @@ static void give_up(struct fill *f)
 	board_shut(f->env->board, &f->flight);
 	f->follow->link = NULL;
 	link_send(l, &m, view_make(NULL, 0), NULL, 0);
-	look_again(f, true);
+	look_again(f, false);
 }
 
 static void on_silence(struct net_timer *t)
