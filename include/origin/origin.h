@@ -103,7 +103,8 @@ struct origin_transfer;
 /* Copies what it needs of the request. NULL: out of memory. */
 struct origin_transfer *origin_start(struct origin *o, const struct origin_request *req,
                                      const struct origin_handlers *h, void *arg);
-/* Pieces of bodies are at most `bytes` long from here on, where memory is short; 0: as they come. */
+/* Pieces of bodies are at most `bytes` long from here on, where memory is short; 0: as they come. Those of https origins
+ * stay as they are, at most 32 KiB. */
 void origin_set_piece(struct origin *o, size_t bytes);
 void origin_resume(struct origin_transfer *t);     /* after data returned ORIGIN_PAUSE */
 void origin_body_ready(struct origin_transfer *t); /* after body returned LARDER_EAGAIN */

@@ -243,7 +243,7 @@ static struct board_vary vary_of(const struct slot *s)
 {
 	return (struct board_vary){
 		.answered = s->described,
-		.known = s->described && !s->long_vary,
+		.known = !s->long_vary,
 		.names = view_make(s->vary, s->nvary),
 		.selecting = s->selecting,
 		.id = s->id,
@@ -259,12 +259,21 @@ static uint32_t free_slot(const struct shard *sh)
 	return k;
 }
 
+static void set_vary(struct slot *s, struct view names, uint64_t selecting)
+{
+	s->long_vary = names.len > BOARD_VARY_MAX;
+	s->nvary = s->long_vary ? 0 : (uint16_t)names.len;
+	memcpy(s->vary, names.ptr ? names.ptr : "", s->nvary);
+	s->selecting = selecting;
+}
+
 static void fill_slot(struct board *b, struct shard *sh, uint32_t k, struct hash128 key,
-                      struct board_member me)
+                      struct board_member me, const struct board_vary *guess)
 {
 	struct slot *s = &sh->slots[k];
 
 	*s = (struct slot){.key = key, .owner = me, .joinable = true};
+	set_vary(s, guess->names, guess->selecting);
 	sh->lo[k] = key.lo;
 	if (k == sh->used)
 		__atomic_store_n(&sh->used, k + 1, __ATOMIC_RELAXED);
@@ -273,7 +282,7 @@ static void fill_slot(struct board *b, struct shard *sh, uint32_t k, struct hash
 }
 
 int board_claim(struct board *b, struct board_member me, struct hash128 key, board_fits_fn *fits,
-                void *arg, struct board_flight *out)
+                void *arg, const struct board_vary *guess, struct board_flight *out)
 {
 	uint32_t n = shard_of(key), k;
 	struct shard *sh = lock(b, n);
@@ -294,10 +303,10 @@ int board_claim(struct board *b, struct board_member me, struct hash128 key, boa
 		ret = BOARD_THEIRS;
 		break;
 	}
-	if (ret != BOARD_THEIRS) {
+	if (ret != BOARD_THEIRS && guess) {
 		k = free_slot(sh);
 		if (k < BOARD_PER) {
-			fill_slot(b, sh, k, key, me);
+			fill_slot(b, sh, k, key, me, guess);
 			ret = BOARD_OURS;
 		}
 	}
@@ -329,10 +338,7 @@ void board_describe(struct board *b, const struct board_flight *f, struct view n
 	if (!s)
 		return;
 	s->described = true;
-	s->long_vary = names.len > BOARD_VARY_MAX;
-	s->nvary = s->long_vary ? 0 : (uint16_t)names.len;
-	memcpy(s->vary, names.ptr ? names.ptr : "", s->nvary);
-	s->selecting = selecting;
+	set_vary(s, names, selecting);
 	unlock(sh);
 }
 

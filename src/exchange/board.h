@@ -62,11 +62,11 @@ struct board_flight {
 	struct board_member owner;
 };
 
-/* What a flight's answer is selected by, once its head is there. */
+/* What a flight's answer is selected by, as its owner guesses until its head is there. */
 struct board_vary {
 	bool answered;      /* the head is there */
-	bool known;         /* and the list is not too long to be kept here */
-	struct view names;  /* "" if the response has no Vary */
+	bool known;         /* the list is not too long to be kept here */
+	struct view names;  /* "" if the response has no Vary, or nothing is guessed */
 	uint64_t selecting; /* a hash of the selecting text under those names */
 	uint64_t id;        /* the flight's */
 };
@@ -75,9 +75,10 @@ struct board_vary {
 typedef bool board_fits_fn(void *arg, const struct board_vary *v);
 
 enum { BOARD_OURS = 0, BOARD_THEIRS = 1, BOARD_FULL = 2 };
-/* A joinable flight of the key that another member owns and that fits, or else a new one that is ours. */
+/* A joinable flight of the key that another member owns and that fits, or else a new one that is ours, with
+ * names and selecting of `guess`; guess NULL: none is begun (BOARD_FULL). */
 int board_claim(struct board *b, struct board_member me, struct hash128 key, board_fits_fn *fits,
-                void *arg, struct board_flight *out);
+                void *arg, const struct board_vary *guess, struct board_flight *out);
 /* The owner's: the head is there. */
 void board_describe(struct board *b, const struct board_flight *f, struct view names,
                     uint64_t selecting);

@@ -79,7 +79,7 @@ static void on_message(void *arg, struct link *l, const struct link_message *m, 
 		share_lost(f, l);
 	else if (m->type == SHARE_ASK)
 		share_asked(f, l, m);
-	else if (f && f->follow && f->follow->link == l)
+	else if (f && f->follow && f->follow->link == l && f->follow->number == m->whom)
 		follow_message(f, m, payload, fds, nfds);
 }
 
@@ -147,6 +147,7 @@ struct exchange_env *exchange_env_new(struct net_loop *l, const struct exchange_
 	}
 	buf_init(&env->name_sf, 1024);
 	buf_init(&env->scratch, HEAD_BYTES);
+	buf_init(&env->select, KEY_BYTES);
 	env->pseudonym = options->pseudonym[0] ? chosen_pseudonym(options->pseudonym) : host_pseudonym();
 	env->fields = calloc(FIELDS_MAX, sizeof(*env->fields));
 	if (!env->pseudonym || !env->fields || http_sf_add_token(&env->name_sf, view_of(env->pseudonym)) ||
@@ -183,6 +184,7 @@ void exchange_env_free(struct exchange_env *env)
 	}
 	buf_fini(&env->name_sf);
 	buf_fini(&env->scratch);
+	buf_fini(&env->select);
 	free(env->pseudonym);
 	board_free(env->own_board);
 	free(env->fields);

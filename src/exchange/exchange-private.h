@@ -71,9 +71,11 @@ struct exchange_env {
 	struct fill_bucket shared[FILL_BUCKETS]; /* those on the board or followed, by the flight's id */
 	unsigned nfills, ntunnels;
 	unsigned ntransfers;              /* fills whose origin has not ended */
+	uint64_t follows;                 /* so many were begun */
 	size_t piped;                     /* memory of all windows */
 	struct http_field *fields;        /* scratch for heads parsed again */
 	struct buf scratch;
+	struct buf select;                /* selecting text that is compared */
 };
 
 /* Option via, in the order of its words. */
@@ -107,6 +109,7 @@ struct exchange {
 	struct store_key key;
 	struct buf selecting;
 	struct view selecting_view;  /* all of it: a text for each list of names that the stored ones vary by */
+	struct view vary_guess;      /* those lists, as far as known, in the arena; empty: not known */
 
 	/* Where it stands. */
 	unsigned depth;              /* calls of ours on the stack */
@@ -115,6 +118,7 @@ struct exchange {
 	bool replied;
 	bool finished;               /* end, abort or a complete reply was given */
 	unsigned restarts;           /* lookups begun again */
+	bool joins;                  /* HEAD: has the head of a GET that is on its way, but starts none */
 	bool alone;                  /* waits for nobody: its key could not be shared */
 	enum cache_reason veto;      /* why the answer is not to be stored, if that is known before */
 	bool unconditional;          /* validating what is stored was of no use */
@@ -326,6 +330,8 @@ struct fill {
 	struct store_key key;        /* text in key_text */
 	struct http_head req;        /* a copy, in the arena */
 	struct buf selecting, vary;
+	struct view guess;           /* before its head is there: what it will vary by, in the arena */
+	uint64_t guess_hash;         /* fill_selects of it */
 	bool want_store;             /* to be stored if the answer allows it; conditions were left out */
 	bool background;             /* goes on without readers */
 	bool body_open;              /* the request's body has not ended yet */
@@ -425,6 +431,8 @@ unsigned fill_error_status(int err);
 
 /* fill_answer.c: what a response head means, and telling the readers */
 int fill_on_head(void *arg, const struct http_head *head, uint64_t length, const struct origin_info *info);
+/* A hash of what x's request selects under those names; 0: it can't be told. */
+uint64_t fill_selects(struct exchange *x, struct view names);
 /* Is it the request of who asked, not the answer, that keeps it from others? */
 bool fill_is_personal(const struct fill *f);
 /* Can the answer be used for x? `waited`: x was there before the head was. */

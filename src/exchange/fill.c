@@ -244,6 +244,10 @@ static struct fill *fill_new(struct exchange *x, bool want_store)
 		fill_unref(f);
 		return NULL;
 	}
+	if (want_store && x->vary_guess.len) {
+		f->guess = arena_view(&f->arena, x->vary_guess);
+		f->guess_hash = fill_selects(x, f->guess);
+	}
 	return f;
 }
 
@@ -304,18 +308,25 @@ static int start(struct fill *f, struct exchange *x, const struct request_plan *
 	return 0;
 }
 
+/* May x have its answer, or wait for it? */
+static bool may_join(struct fill *f, struct exchange *x)
+{
+	if (f->state != FILL_HEAD)
+		return fill_fits(f, x, false);
+	return !f->guess.len || fill_selects(x, f->guess) == f->guess_hash;
+}
+
 /* A running fill whose answer x may wait for or have. */
 static struct fill *find(struct exchange *x)
 {
 	struct fill *f;
 
 	LIST_FOREACH(f, bucket(x->env, x->key.hash), bucket_link) {
-		if (!f->joinable || (f->follow && !follow_current(f)) || f->key.hash.hi != x->key.hash.hi || !view_eq(f->key.text, x->key.text))
+		if (!f->joinable || (f->follow && !follow_current(f)) || f->key.hash.hi != x->key.hash.hi ||
+		    !view_eq(f->key.text, x->key.text))
 			continue;
-		/* A purge has come since it began. */
-		if (share_invalid(f))
-			continue;
-		if (f->state == FILL_HEAD || fill_fits(f, x, false))
+		/* A purge may have come since it began. */
+		if (!share_invalid(f) && may_join(f, x))
 			return f;
 	}
 	return NULL;
@@ -372,12 +383,13 @@ static int claim(struct fill *f, struct exchange *x)
 static int get_going(struct fill *f, struct exchange *x, const struct store_hit *validate, bool shared)
 {
 	struct request_plan plan = {.drop_conditions = f->want_store, .drop_range = f->want_store};
-	int whose = shared ? claim(f, x) : SHARE_NOT, err;
+	int whose = shared || x->joins ? claim(f, x) : SHARE_NOT, err;
 
 	if (whose == SHARE_OURS && stored_meanwhile(x, validate))
 		return LARDER_EAGAIN;
 	err = note_stored(f, x, validate, &plan);
 	x->collapsed = whose == SHARE_THEIRS;
+	f->want_store |= x->collapsed;
 	if (err && x->collapsed)
 		follow_leave(f);
 	return err || x->collapsed ? err : start(f, x, &plan);
@@ -391,10 +403,11 @@ bool fill_too_many(const struct exchange_env *env)
 
 struct step fill_begin(struct exchange *x, bool want_store, const struct store_hit *validate)
 {
-	bool shared = want_store && !x->alone && !unshareable_known(x);
-	struct fill *f = shared ? find(x) : NULL;
+	bool free = (want_store || x->joins) && !x->alone && !unshareable_known(x), shared = want_store && free;
+	struct fill *f = free ? find(x) : NULL;
 	int err;
 
+	x->joins &= free;
 	if (f) {
 		x->collapsed = true;
 		fill_attach(f, x);
@@ -421,8 +434,8 @@ struct step fill_begin(struct exchange *x, bool want_store, const struct store_h
 	if (!f->follow)
 		f->first = x;
 	fill_attach(f, x);
-	if (want_store)
-		fill_enter_table(f, shared);
+	if (f->want_store)
+		fill_enter_table(f, shared || f->follow);
 	fill_unref(f);
 	return STEP_WAIT;
 }

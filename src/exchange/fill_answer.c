@@ -14,6 +14,18 @@ static bool sharable(const struct fill *f, struct exchange *x, const struct cach
 	                   &why) == CACHE_SERVE;
 }
 
+uint64_t fill_selects(struct exchange *x, struct view names)
+{
+	struct buf *b = &x->env->select;
+	size_t ends[STORE_LISTS_MAX];
+	uint64_t hash;
+
+	if (!lookup_select(names, x->req.head, b, ends))
+		return 0;
+	hash = hash_64(buf_view(b), 0);
+	return hash ? hash : 1;
+}
+
 bool fill_fits(struct fill *f, struct exchange *x, bool waited)
 {
 	static const struct cache_control none = {
@@ -37,9 +49,7 @@ bool fill_fits(struct fill *f, struct exchange *x, bool waited)
 		return false;
 	if (!f->vary.len)
 		return true;
-	buf_reset(&x->selecting);
-	return cache_vary_select(buf_view(&f->vary), x->req.head, &x->selecting) == 0 &&
-	       view_eq(buf_view(&x->selecting), buf_view(&f->selecting));
+	return fill_selects(x, buf_view(&f->vary)) && view_eq(buf_view(&f->env->select), buf_view(&f->selecting));
 }
 
 /* ---- The head arrives ---- */
@@ -364,6 +374,9 @@ static void serve_fetched(struct fill *f, struct exchange *x)
 static void serve(struct fill *f, struct exchange *x)
 {
 	if (x != f->first && !fill_fits(f, x, true)) {
+		/* Those who want the same other one begin again together. */
+		if (f->vary.len)
+			x->vary_guess = arena_view(&x->arena, buf_view(&f->vary));
 		fill_send_back(x, !fill_is_personal(f) && (!f->vary.len || f->storable != CACHE_STORE_OK));
 		return;
 	}

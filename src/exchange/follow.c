@@ -14,7 +14,7 @@ static void await(struct follow *w)
 int follow_begin(struct fill *f)
 {
 	struct exchange_env *env = f->env;
-	struct link_message m = {.type = SHARE_JOIN, .id = f->share_id};
+	struct link_message m = {.type = SHARE_JOIN, .id = f->share_id, .whom = ++env->follows};
 	struct link *l = links_to(env->links, f->flight.owner);
 	struct follow *w = l ? calloc(1, sizeof(*w)) : NULL;
 
@@ -25,6 +25,7 @@ int follow_begin(struct fill *f)
 		return LARDER_ECLOSED;
 	}
 	w->link = l;
+	w->number = m.whom;
 	w->fd = -1;
 	w->fill = f;
 	w->heard_ms = net_loop_now_ms(env->loop);
@@ -220,14 +221,14 @@ static void give_up(struct fill *f)
 	board_shut(f->env->board, &f->flight);
 	f->follow->link = NULL;
 	link_send(l, &m, view_make(NULL, 0), NULL, 0);
-	look_again(f, true);
+	look_again(f, false);
 }
 
 static void on_silence(struct net_timer *t)
 {
 	struct follow *w = container_of(t, struct follow, timer);
 	struct fill *f = w->fill;
-	struct link_message m = {.type = SHARE_ASK, .id = f->share_id};
+	struct link_message m = {.type = SHARE_ASK, .id = f->share_id, .whom = w->number};
 	uint64_t now = net_loop_now_ms(f->env->loop), most = f->env->options->owner_silence;
 
 	check_magic(f, FILL_MAGIC);

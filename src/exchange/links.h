@@ -23,6 +23,7 @@ struct link_message {
 	uint32_t type;  /* the user's */
 	uint32_t value;
 	uint64_t id;    /* of a flight */
+	uint64_t whom;  /* a number of the follower's for itself */
 };
 
 struct link_handlers {

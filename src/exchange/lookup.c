@@ -87,6 +87,18 @@ unsigned lookup_select(struct view lists, const struct http_head *req, struct bu
 	return n;
 }
 
+/* What the key's responses vary by: who wants the same of them fetches it together. */
+static void note_vary(struct exchange *x)
+{
+	struct store_hit hit;
+	int found = store_find(x->env->store, &x->key, NULL, &hit);
+
+	if (found == STORE_VARIES)
+		x->vary_guess = arena_view(&x->arena, hit.record.vary);
+	if (found > 0)
+		store_hit_done(x->env->store, &hit);
+}
+
 /* What is stored under each of the texts: the most recent by Date (RFC 9111 §4.1). */
 static int find_variant(struct exchange *x, const size_t *ends, unsigned n, struct store_hit *hit)
 {
@@ -133,8 +145,10 @@ static int find(struct exchange *x, struct store_hit *hit)
 	found = find_variant(x, ends, n, hit);
 	if (found == STORE_NONE && x->listener->options.share_codings)
 		found = find_other_coding(x, hit);
-	if (found == STORE_NONE)
+	if (found == STORE_NONE) {
 		x->why = CACHE_USE_VARY_MISS;
+		note_vary(x);
+	}
 	return found;
 }
 
@@ -222,6 +236,8 @@ static struct step judge(struct exchange *x, struct store_hit *hit)
 	/* HEAD is not worth a shared fetch: it goes to the origin by itself. */
 	if (x->method == HTTP_METHOD_HEAD)
 		return fill_begin(x, false, NULL);
+	if (hit->record.vary.len)
+		x->vary_guess = arena_view(&x->arena, hit->record.vary);
 	return fill_begin(x, true, hit);
 }
 
@@ -276,6 +292,7 @@ static struct step miss(struct exchange *x)
 	/* RFC 9111 §5.2.1.7 */
 	if (only_if_cached(x))
 		return reply_error(x, 504, NULL, "Only a stored answer was asked for (only-if-cached), and there is none.");
+	x->joins = x->method == HTTP_METHOD_HEAD;
 	return fill_begin(x, store && x->veto == CACHE_STORE_BYPASSED, NULL);
 }
 

@@ -44,25 +44,22 @@ static bool fits(void *arg, const struct board_vary *v)
 
 	if (follows(x->env, v->id))
 		return false; /* and that was not for x */
-	if (!v->answered)
-		return true;
-	if (wants_newer(x))
+	if (v->answered && wants_newer(x))
 		return false;
 	if (!v->known || !v->names.len)
 		return true;
-	buf_reset(&x->selecting);
-	return cache_vary_select(v->names, x->req.head, &x->selecting) == 0 &&
-	       hash_64(buf_view(&x->selecting), 0) == v->selecting;
+	return fill_selects(x, v->names) == v->selecting;
 }
 
 int share_claim(struct fill *f, struct exchange *x)
 {
+	struct board_vary guess = {.names = f->guess, .selecting = f->guess_hash};
 	struct exchange_env *env = f->env;
 	int ret;
 
 	if (!env->links || f->key.text.len > SHARE_KEY_MAX)
 		return SHARE_NOT;
-	ret = board_claim(env->board, links_me(env->links), f->key.hash, fits, x, &f->flight);
+	ret = board_claim(env->board, links_me(env->links), f->key.hash, fits, x, x->joins ? NULL : &guess, &f->flight);
 	if (ret == BOARD_FULL)
 		return SHARE_NOT;
 	f->share_id = f->flight.id;
@@ -111,7 +108,7 @@ bool share_invalid(const struct fill *f)
 static void tell(struct fill *f, struct follower *w, enum share_type type, uint32_t value,
                  struct view payload)
 {
-	struct link_message m = {.type = type, .value = value, .id = f->share_id};
+	struct link_message m = {.type = type, .value = value, .id = f->share_id, .whom = w->number};
 
 	link_send(w->link, &m, payload, NULL, 0);
 }
@@ -128,7 +125,7 @@ static void let_go(struct fill *f, struct follower *w)
 /* The file that the body is in, whenever it is another. */
 static int pass_file(struct fill *f, struct follower *w)
 {
-	struct link_message m = {.type = SHARE_FILE, .id = f->share_id};
+	struct link_message m = {.type = SHARE_FILE, .id = f->share_id, .whom = w->number};
 	int fd, err;
 
 	if (!f->spool || f->spool_ended)
@@ -254,6 +251,14 @@ static void show(struct fill *f, struct follower *w)
 		pass_end(f, w);
 }
 
+/* As fill_selects has it. */
+static uint64_t selecting_hash(const struct fill *f)
+{
+	uint64_t hash = hash_64(buf_view(&f->selecting), 0);
+
+	return hash ? hash : 1;
+}
+
 void share_publish(struct fill *f)
 {
 	struct follower *w, *next;
@@ -261,8 +266,7 @@ void share_publish(struct fill *f)
 	if (!f->flight.id || f->follow)
 		return;
 	if (f->joinable)
-		board_describe(f->env->board, &f->flight, buf_view(&f->vary),
-		               hash_64(buf_view(&f->selecting), 0));
+		board_describe(f->env->board, &f->flight, buf_view(&f->vary), selecting_hash(f));
 	fill_ref(f);
 	LIST_FOREACH_SAFE(w, &f->followers, entry, next)
 		show(f, w);
@@ -356,7 +360,7 @@ void share_orphan(struct fill *f)
 void share_joined(struct exchange_env *env, struct link *l, const struct link_message *m, struct view key)
 {
 	struct fill *f = share_find(env, m->id);
-	struct link_message no = {.type = SHARE_GONE, .value = SHARE_LOOK_AGAIN, .id = m->id};
+	struct link_message no = {.type = SHARE_GONE, .value = SHARE_LOOK_AGAIN, .id = m->id, .whom = m->whom};
 	bool same = f && view_eq(f->key.text, key);
 	bool late = same && !f->follow && share_invalid(f);
 	struct follower *w = same && !late && !f->follow && f->joinable ? calloc(1, sizeof(*w)) : NULL;
@@ -372,6 +376,7 @@ void share_joined(struct exchange_env *env, struct link *l, const struct link_me
 		return;
 	}
 	w->link = l;
+	w->number = m->whom;
 	LIST_INSERT_HEAD(&f->followers, w, entry);
 	f->nfollowers++;
 	fill_ref(f);
@@ -386,7 +391,8 @@ void share_joined(struct exchange_env *env, struct link *l, const struct link_me
 void share_asked(struct fill *f, struct link *l, const struct link_message *m)
 {
 	bool known = f && !f->follow;
-	struct link_message here = {.type = known ? SHARE_HERE : SHARE_GONE, .value = SHARE_LOOK_AGAIN, .id = m->id};
+	struct link_message here = {.type = known ? SHARE_HERE : SHARE_GONE, .value = SHARE_LOOK_AGAIN,
+	                            .id = m->id, .whom = m->whom};
 
 	link_send(l, &here, view_make(NULL, 0), NULL, 0);
 }

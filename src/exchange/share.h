@@ -45,6 +45,7 @@ struct share_end {
 struct follower {
 	LIST_ENTRY(follower) entry;
 	struct link *link;
+	uint64_t number; /* its own, which all messages to it carry: the one before it may have left the same flight */
 	uint32_t turn; /* of the file that it was given; 0: none yet */
 	bool told;     /* all that there is to tell: it reads, and holds the spool until it leaves */
 };
@@ -52,6 +53,7 @@ struct follower {
 /* What a following fill knows of its owner. */
 struct follow {
 	struct link *link; /* NULL: broken, or left */
+	uint64_t number;   /* differs for all that this process has followed */
 	int fd;            /* -1: not passed yet */
 	uint32_t turn;     /* of that file */
 	uint64_t received; /* in it, as last looked */

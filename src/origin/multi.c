@@ -23,6 +23,7 @@ static int set_fixed(struct origin_transfer *t)
 	bad |= curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L);
 	bad |= curl_easy_setopt(e, CURLOPT_HTTP_CONTENT_DECODING, 0L);
 	bad |= curl_easy_setopt(e, CURLOPT_HTTP_TRANSFER_DECODING, 0L);
+	bad |= curl_easy_setopt(e, CURLOPT_BUFFERSIZE, 32L * 1024);
 	bad |= curl_easy_setopt(e, CURLOPT_ERRORBUFFER, t->error);
 	bad |= curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)options->connect_timeout);
 	bad |= curl_easy_setopt(e, CURLOPT_MAXAGE_CONN,

@@ -35,7 +35,6 @@
 #define REQUEST_MAX   (1UL << 20) /* text of a request head */
 #define NODES         5
 #define IN_ROOM       (128UL * 1024) /* read at once from a connection of ours */
-#define CURL_ROOM     (32UL * 1024)  /* and by libcurl */
 
 /* One socket that libcurl opened through us. Without a host it is libcurl's, in by_fd; with one it is
  * ours: in use by a transfer, or idle. */
@@ -263,6 +262,11 @@ void pool_give(struct origin_conn *c);
 void pool_drop(struct origin_conn *c);
 /* Takes the descriptor out of the connection, which is gone. */
 int pool_detach(struct origin_conn *c);
+/* The same for https, where libcurl makes the connection and keeps it: counts t until pool_connected. 0,
+ * LARDER_ELIMIT: too many wait; LARDER_ENOMEM. */
+int pool_connects(struct origin_transfer *t);
+/* It has its connection, or wants none any more. */
+void pool_connected(struct origin_transfer *t);
 /* It waits no more in its host's queue. */
 void pool_left(struct origin_transfer *t);
 /* Gives the transfer's turn to the next that waits. */

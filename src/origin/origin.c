@@ -179,6 +179,7 @@ void transfer_withdraw(struct origin_transfer *t)
 	wire_release(t);
 	multi_remove(t);
 	pool_unmade(t);
+	pool_connected(t);
 	t->state = STATE_NEW;
 	forget_attempt(t);
 }
@@ -290,6 +291,7 @@ void transfer_sends(struct origin_transfer *t, const struct origin_conn *c, bool
 {
 	const struct origin_options *options = t->origin->options;
 
+	pool_connected(t);
 	t->fd = c->fd;
 	t->on_tls = c->tls;
 	t->info.addr = c->addr;
@@ -373,8 +375,14 @@ static void launch_curl(struct origin_transfer *t)
 static void launch(struct origin_transfer *t)
 {
 	struct origin_conn *c;
-	int r = t->wired && !t->https ? pool_take(t, &c) : POOL_CONNECT;
+	int r;
 
+	if (t->wired && !t->https) {
+		r = pool_take(t, &c);
+	} else {
+		r = pool_connects(t);
+		r = r ? r : POOL_CONNECT;
+	}
 	switch (r) {
 	case POOL_CONN:
 		wire_begin(t, c, true);

@@ -44,7 +44,7 @@ static struct origin_host *host_make(struct origin *o, struct view name)
 
 static void host_trim(struct origin_host *h)
 {
-	if (h->conns || h->called || h->held || !TAILQ_EMPTY(&h->waiting))
+	if (h->conns || h->called || h->held || h->nwaiting)
 		return;
 	LIST_REMOVE(h, link);
 	free(h);
@@ -223,22 +223,32 @@ static bool is_behind(const struct origin_transfer *t, const struct origin_host 
 }
 
 /* Who has been let in once, or has to repeat its request, is not sent away. */
-static int line_up(struct origin_transfer *t, struct origin_host *h)
+static int admit(struct origin_transfer *t, struct origin_host *h, uint64_t most)
 {
 	struct origin *o = t->origin;
 
-	if (!t->admitted && !t->repeated && h->nwaiting >= (uint64_t)o->options->origin_queue) {
+	if (!t->admitted && !t->repeated && h->nwaiting >= most) {
 		failure_set(t, LARDER_ELIMIT, "connection_limit_reached",
 		            "Too many requests wait for a connection to the origin.");
 		return LARDER_ELIMIT;
 	}
-	if (!t->admitted)
-		stat_add(&o->stats->queued, 1);
 	t->admitted = true;
-	transfer_wait(t, &h->waiting);
 	t->line = h;
 	h->nwaiting++;
 	stat_add(&o->stats->waiting, 1);
+	return 0;
+}
+
+static int line_up(struct origin_transfer *t, struct origin_host *h)
+{
+	bool anew = !t->admitted;
+	int err = admit(t, h, (uint64_t)t->origin->options->origin_queue);
+
+	if (err)
+		return err;
+	if (anew)
+		stat_add(&t->origin->stats->queued, 1);
+	transfer_wait(t, &h->waiting);
 	return POOL_WAIT;
 }
 
@@ -249,6 +259,39 @@ void pool_left(struct origin_transfer *t)
 	t->line->nwaiting--;
 	t->line = NULL;
 	stat_sub(&t->origin->stats->waiting, 1);
+}
+
+/* libcurl has a queue of its own, without an end: those that it connects for are counted with it. */
+int pool_connects(struct origin_transfer *t)
+{
+	struct origin *o = t->origin;
+	uint64_t most = (uint64_t)o->options->origin_host_connections;
+	struct view name = view_of(t->url);
+	struct origin_host *h;
+	int err;
+
+	if (!most || t->line)
+		return 0;
+	h = host_find(o, name);
+	if (!h)
+		h = host_make(o, name);
+	if (!h)
+		return LARDER_ENOMEM;
+	if (h->nwaiting >= most && !t->admitted)
+		stat_add(&o->stats->queued, 1);
+	err = admit(t, h, most + (uint64_t)o->options->origin_queue);
+	host_trim(h);
+	return err;
+}
+
+void pool_connected(struct origin_transfer *t)
+{
+	struct origin_host *h = t->line;
+
+	if (!h || !t->https)
+		return;
+	pool_left(t);
+	host_trim(h);
 }
 
 int pool_take(struct origin_transfer *t, struct origin_conn **conn)

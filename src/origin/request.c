@@ -190,10 +190,8 @@ int request_configure(struct origin_transfer *t)
 {
 	CURL *e = t->easy;
 	bool forbid = !t->origin->options->origin_idle && !t->wired;
-	size_t room = t->origin->piece < CURL_ROOM ? t->origin->piece : CURL_ROOM;
 	int bad = configure_method(t);
 
-	bad |= curl_easy_setopt(e, CURLOPT_BUFFERSIZE, (long)room);
 	bad |= curl_easy_setopt(e, CURLOPT_URL, t->url);
 	bad |= curl_easy_setopt(e, CURLOPT_REQUEST_TARGET, t->wired ? NULL : t->target);
 	bad |= curl_easy_setopt(e, CURLOPT_HTTPHEADER, t->wired ? NULL : t->nodes);

@@ -11,6 +11,7 @@ import pytest
 from harness.message import answer
 from harness.servers import Nginx
 from harness.tls import Authority
+from harness.wait import until
 
 FRESH = "Cache-Control: max-age=600"
 
@@ -146,3 +147,30 @@ def test_http2_origin(larder, authority, pair, offered):
             assert r.body == body
         wanted = "HTTP/2.0" if offered == "yes" else "HTTP/1.1"
         assert {line.split()[0] for line in server.access()} == {wanted}
+
+
+def test_queue_of_an_https_origin(larder, origins, authority, pair):
+    """origin_queue: so many wait for a connection to it, the rest gets 503 with Retry-After (RFC 9209 2.3.12)."""
+    o, gate = origins(tls=Authority.context(pair)), threading.Event()
+
+    def slow(req, conn):
+        gate.wait(20)
+        return answer(b"q", fields=["Cache-Control: no-store"])
+    o.on("*", slow)
+    d = larder("forward", options=[f"ca_file={authority.cert}", "origin_host_connections=1", "origin_queue=1"])
+    first = d.client()
+    first.send(first.compose("GET", o.url("/0")))
+    o.wait(1)
+    others = [d.client() for _ in range(6)]
+    for n, c in enumerate(others):
+        c.send(c.compose("GET", o.url(f"/{n + 1}")))
+    until(lambda: d.stat("origin.errors_queue") == 4, "four to be refused")
+    gate.set()
+    answers = [c.response() for c in [first, *others]]
+    assert sorted(r.status for r in answers) == [200] * 3 + [503] * 4
+    for r in answers:
+        if r.status == 503:
+            assert r.get("Retry-After") and r.proxy["error"] == "connection_limit_reached"
+    assert d.stat("origin.waiting") == 0
+    for c in [first, *others]:
+        c.close()

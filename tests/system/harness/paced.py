@@ -15,6 +15,7 @@ from email.utils import formatdate
 from pathlib import Path
 
 BLOCK = random.Random(7).randbytes(1 << 20)
+TWICE = BLOCK * 2
 CONTROL = {"fresh": "max-age=600", "private": "private", "stale": "max-age=1, stale-if-error=600", "none": "no-store"}
 HEARD = {"stale": -30}  # seconds: such answers are old when they come
 PIECES = 64  # a second
@@ -24,7 +25,9 @@ def body(path, size):
     """What a path holds: no two have equal bytes at equal places."""
     seed = hashlib.sha256(path.encode()).digest()
     at = int.from_bytes(seed[:4], "big") % (1 << 20)
-    block = BLOCK[at:] + BLOCK[:at]
+    if size <= len(BLOCK):
+        return (seed + TWICE[at:at + size])[:size]
+    block = TWICE[at:at + len(BLOCK)]
     return (seed + block * (size // len(block) + 1))[:size]
 
 

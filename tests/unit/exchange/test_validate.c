@@ -77,6 +77,60 @@ START_TEST(outcomes)
 }
 END_TEST
 
+/* RFC 9111 §4.2.4: once an origin was out of reach, nobody who may have what is stored waits for it; it is asked behind
+ * the client's back when its time is over. */
+START_TEST(doubted)
+{
+	struct peer p = {0};
+	uint64_t end;
+
+	rig.options.origin_retry = 50;
+	stored(_i ? PLAIN : TOLERANT);
+	peer_get(&p, "");
+	far_done(1, LARDER_ECONNECT);
+	ck_assert_uint_eq(p.status, _i ? 502 : 200);
+	peer_fini(&p);
+	p = (struct peer){0};
+	end = net_loop_now_ms(rig.loop) + 60;
+	while (net_loop_now_ms(rig.loop) < end)
+		rig_settle();
+	peer_get(&p, "");
+	ck_assert_uint_eq(nfars, 3);
+	if (_i == 0)
+		peer_got(&p, 200, "old");
+	else
+		ck_assert_uint_eq(p.replies, 0); /* it may not have what is stored */
+	far_answer(2, NOT_MODIFIED "ETag: \"a\"\r\n", "");
+	store_settle();
+	peer_got(&p, 200, "old");
+	peer_fini(&p);
+	p = (struct peer){0};
+	peer_get(&p, "");
+	ck_view_eq(peer_field(&p, "Cache-Status"), "tester; hit; ttl=10");
+	ck_assert_uint_eq(nfars, 3);
+	peer_fini(&p);
+}
+END_TEST
+
+/* Option fills_max: what may be served stale is, rather than refused. */
+START_TEST(too_many_fetches)
+{
+	struct peer p = {0}, other = {0};
+
+	stored(_i ? PLAIN : TOLERANT);
+	rig.options.fills_max = 1;
+	peer_ask(&other, &rig.forward, "GET http://a.example/other HTTP/1.1\r\nHost: a.example\r\n");
+	ck_assert_uint_eq(nfars, 2);
+	peer_get(&p, "");
+	ck_assert_uint_eq(nfars, 2);
+	ck_assert_uint_eq(p.status, _i ? 503 : 200);
+	far_answer(1, OK_HEAD "Content-Length: 0\r\n", "");
+	peer_fini(&p);
+	peer_fini(&other);
+	store_settle();
+}
+END_TEST
+
 /* A 304 that speaks of something else: asked again without condition, once for all who wait. */
 START_TEST(mismatch)
 {
@@ -291,4 +345,5 @@ UNIT_MAIN("exchange/validate", tcase_add_checked_fixture(tc, rig_open, rig_close
           tcase_add_loop_test(tc, storm, 0, 8); tcase_add_test(tc, between_304_and_commit);
           tcase_add_loop_test(tc, background, 0, 7);
           tcase_add_test(tc, background_outgrows_the_store); tcase_add_test(tc, vanishes);
-          tcase_add_loop_test(tc, only_if_cached, 0, 4);)
+          tcase_add_loop_test(tc, only_if_cached, 0, 4); tcase_add_loop_test(tc, doubted, 0, 2);
+          tcase_add_loop_test(tc, too_many_fetches, 0, 2);)

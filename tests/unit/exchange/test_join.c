@@ -1,0 +1,225 @@
+/* Who waits for whose fetch, in one process and in another, and who does not. */
+#include "base/clock.h"
+#include "base/error.h"
+#include "rig.h"
+
+#define FRESH OK_HEAD "Cache-Control: max-age=60\r\n"
+
+/* Asks in the other process. */
+static void other_get(struct peer *p, const char *more)
+{
+	rig_swap();
+	peer_get(p, more);
+	rig_swap();
+}
+
+static void setup(struct peer *a, struct peer *b)
+{
+	*a = *b = (struct peer){.room = SIZE_MAX};
+	rig_open_pool();
+}
+
+static void teardown(struct peer *a, struct peer *b)
+{
+	peer_fini(a);
+	peer_fini(b);
+	rig_settle();
+	rig_close();
+}
+
+/* Those who wait for another's variant begin again together, and where it is known what a key varies by, nobody waits
+ * for one that is not his. */
+START_TEST(variants)
+{
+	struct peer a, b, c = {.room = SIZE_MAX}, d = {.room = SIZE_MAX}, e = {.room = SIZE_MAX};
+
+	setup(&a, &b);
+	peer_get(&a, "Accept-Language: en\r\n");
+	other_get(&b, "Accept-Language: fr\r\n");
+	peer_get(&c, "Accept-Language: fr\r\n");
+	peer_get(&d, "Accept-Language: de\r\n");
+	other_get(&e, "Accept-Language: fr\r\n");
+	rig_settle();
+	ck_assert_uint_eq(nfars, 1);
+	far_answer(0, FRESH "Vary: Accept-Language\r\nContent-Length: 1\r\n", "e");
+	rig_settle();
+	ck_assert_uint_eq(nfars, 3);
+	for (unsigned i = 1; i < 3; i++) {
+		bool french = far_asked(i, "Accept-Language: fr");
+
+		far_answer(i, FRESH "Vary: Accept-Language\r\nContent-Length: 1\r\n", french ? "f" : "d");
+	}
+	rig_settle();
+	peer_got(&a, 200, "e");
+	peer_got(&b, 200, "f");
+	peer_got(&c, 200, "f");
+	peer_got(&d, 200, "d");
+	peer_got(&e, 200, "f");
+	peer_fini(&c);
+	peer_fini(&d);
+	peer_fini(&e);
+	peer_fini(&b);
+	store_settle();
+	/* Known from what is stored. */
+	c = d = e = b = (struct peer){.room = SIZE_MAX};
+	peer_get(&b, "Accept-Language: it\r\n");
+	other_get(&c, "Accept-Language: es\r\n");
+	other_get(&d, "Accept-Language: it\r\n");
+	peer_get(&e, "Accept-Language: es\r\n");
+	rig_settle();
+	ck_assert_uint_eq(nfars, 5);
+	far_answer(3, FRESH "Vary: Accept-Language\r\nContent-Length: 1\r\n", "i");
+	far_answer(4, FRESH "Vary: Accept-Language\r\nContent-Length: 1\r\n", "s");
+	rig_settle();
+	peer_got(&b, 200, "i");
+	peer_got(&c, 200, "s");
+	peer_got(&d, 200, "i");
+	peer_got(&e, 200, "s");
+	ck_assert_uint_eq(nfars, 5);
+	peer_fini(&c);
+	peer_fini(&d);
+	peer_fini(&e);
+	teardown(&a, &b);
+}
+END_TEST
+
+/* RFC 9111 §3.5: what keeps an answer from others is the credentials of who asked: the others still share. */
+START_TEST(credentials)
+{
+	struct peer a, b, c = {.room = SIZE_MAX}, d = {.room = SIZE_MAX};
+
+	setup(&a, &b);
+	peer_get(&a, "Authorization: Basic eA==\r\n");
+	other_get(&b, "");
+	peer_get(&c, "");
+	other_get(&d, "Authorization: Basic eQ==\r\n");
+	rig_settle();
+	ck_assert_uint_eq(nfars, 1);
+	far_answer(0, FRESH "Content-Length: 1\r\n", "a");
+	rig_settle();
+	ck_assert_uint_eq(nfars, 3);
+	for (unsigned i = 1; i < 3; i++)
+		far_answer(i, FRESH "Content-Length: 1\r\n", far_asked(i, "Authorization: Basic eQ==") ? "d" : "b");
+	rig_settle();
+	peer_got(&a, 200, "a");
+	peer_got(&b, 200, "b");
+	peer_got(&c, 200, "b");
+	peer_got(&d, 200, "d");
+	peer_fini(&c);
+	peer_fini(&d);
+	teardown(&a, &b);
+}
+END_TEST
+
+/* An error is not for others, but it says nothing about what comes after it. */
+START_TEST(errors_are_not_remembered)
+{
+	struct peer a, b;
+
+	setup(&a, &b);
+	peer_get(&a, "");
+	other_get(&b, "");
+	rig_settle();
+	far_answer(0, "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n", "");
+	rig_settle();
+	ck_assert_uint_eq(nfars, 2);
+	far_answer(1, "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n", "");
+	ck_assert(a.status == 503 && b.status == 503);
+	peer_fini(&a);
+	peer_fini(&b);
+	a = b = (struct peer){.room = SIZE_MAX};
+	peer_get(&a, "");
+	other_get(&b, "");
+	rig_settle();
+	ck_assert_uint_eq(nfars, 3);
+	far_answer(2, FRESH "Content-Length: 1\r\n", "x");
+	rig_settle();
+	peer_got(&a, 200, "x");
+	peer_got(&b, 200, "x");
+	teardown(&a, &b);
+}
+END_TEST
+
+/* HEAD has the head of a GET that is on its way, in its own process or another; alone it asks for itself. */
+START_TEST(head_waits_for_get)
+{
+	struct peer a, b;
+
+	setup(&a, &b);
+	if (_i < 2)
+		peer_get(&a, "");
+	if (_i == 0)
+		rig_swap();
+	peer_ask(&b, &rig.forward, "HEAD http://a.example/x HTTP/1.1\r\nHost: a.example\r\n");
+	if (_i == 0)
+		rig_swap();
+	rig_settle();
+	ck_assert_uint_eq(nfars, 1);
+	if (_i == 2) {
+		peer_get(&a, "");
+		ck_assert_uint_eq(nfars, 2);
+		far_answer(0, FRESH "Content-Length: 3\r\n", "");
+	}
+	far_answer(nfars - 1, FRESH "Content-Length: 3\r\n", "abc");
+	rig_settle();
+	peer_got(&a, 200, "abc");
+	ck_assert(b.status == 200 && b.no_body);
+	ck_view_eq(peer_field(&b, "Content-Length"), "3");
+	ck_assert_uint_eq(b.body.len, 0);
+	teardown(&a, &b);
+}
+END_TEST
+
+/* Option owner_silence: an owner whose origin says nothing for long is asked, and still there. */
+START_TEST(owner_waits)
+{
+	struct peer a, b;
+	uint64_t end;
+
+	setup(&a, &b);
+	rig.options.owner_silence = 100;
+	peer_get(&a, "");
+	other_get(&b, "");
+	end = clock_mono_ms() + 250;
+	while (clock_mono_ms() < end)
+		rig_settle();
+	ck_assert_uint_eq(rig.stats.owners_silent, 0);
+	ck_assert_uint_eq(nfars, 1);
+	far_answer(0, FRESH "Content-Length: 1\r\n", "x");
+	rig_settle();
+	peer_got(&a, 200, "x");
+	peer_got(&b, 200, "x");
+	teardown(&a, &b);
+}
+END_TEST
+
+/* What was meant for one that has left the flight is nothing to the next, which joins before it comes. */
+START_TEST(leaves_and_comes_back)
+{
+	struct peer a, b, c = {.room = SIZE_MAX};
+
+	setup(&a, &b);
+	peer_get(&a, "");
+	other_get(&b, "");
+	rig_settle();
+	far_head(0, FRESH "Content-Length: 2\r\n");
+	if (_i)
+		far_data(0, "x");
+	peer_leave(&b);
+	other_get(&c, "");
+	rig_settle();
+	far_data(0, _i ? "y" : "xy");
+	far_done(0, 0);
+	rig_settle();
+	peer_got(&a, 200, "xy");
+	peer_got(&c, 200, "xy");
+	ck_assert_uint_eq(nfars, 1);
+	peer_fini(&c);
+	teardown(&a, &b);
+}
+END_TEST
+
+UNIT_MAIN("exchange/join", tcase_add_test(tc, variants); tcase_add_test(tc, credentials);
+          tcase_add_test(tc, errors_are_not_remembered); tcase_add_loop_test(tc, head_waits_for_get, 0, 3);
+          tcase_add_test(tc, owner_waits);
+          tcase_add_loop_test(tc, leaves_and_comes_back, 0, 2);)
