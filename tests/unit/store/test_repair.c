@@ -347,35 +347,17 @@ static struct view tag_key(const char *name, const char *scope, struct hash128 r
 	return view_make(k.bytes, sizeof(k.bytes));
 }
 
-static void tag_lost(void)
-{
-	del(DB_TAGS, tag_key("two", "scope", hash_of(&SMALL)));
-}
-
-static void group_lost(void)
-{
-	del(DB_TAGS, tag_key("three", "GET http://example.com", hash_of(&SMALL)));
-}
-
-static void tag_alone(void)
-{
-	put(DB_TAGS, tag_key("two", "scope", (struct hash128){1, 2}), V(""));
-}
-
-static void tag_of_another(void)
-{
-	put(DB_TAGS, tag_key("two", "scope", hash_of(&GOOD)), V(""));
-}
-
-static void tag_in_another_scope(void)
-{
-	put(DB_TAGS, tag_key("two", "other", hash_of(&SMALL)), V(""));
-}
-
-static void tag_short(void)
-{
-	put(DB_TAGS, V("short"), V(""));
-}
+#define ROW(name, call)                                                                            \
+	static void name(void)                                                                     \
+	{                                                                                          \
+		call;                                                                              \
+	}
+ROW(tag_lost, del(DB_TAGS, tag_key("two", "scope", hash_of(&SMALL))))
+ROW(group_lost, del(DB_TAGS, tag_key("three", "GET http://example.com", hash_of(&SMALL))))
+ROW(tag_alone, put(DB_TAGS, tag_key("two", "scope", (struct hash128){1, 2}), V("")))
+ROW(tag_of_another, put(DB_TAGS, tag_key("two", "scope", hash_of(&GOOD)), V("")))
+ROW(tag_in_another_scope, put(DB_TAGS, tag_key("two", "other", hash_of(&SMALL)), V("")))
+ROW(tag_short, put(DB_TAGS, V("short"), V("")))
 
 /* ---- Totals ---- */
 
