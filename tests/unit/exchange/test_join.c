@@ -1,7 +1,10 @@
 /* Who waits for whose fetch, in one process and in another, and who does not. */
+#include "rig.h"
+
+#include <string.h>
+
 #include "base/clock.h"
 #include "base/error.h"
-#include "rig.h"
 
 #define FRESH OK_HEAD "Cache-Control: max-age=60\r\n"
 
@@ -219,7 +222,74 @@ START_TEST(leaves_and_comes_back)
 }
 END_TEST
 
+static const char *const stored_heads[] = {
+	OK_HEAD "Cache-Control: max-age=1\r\nETag: \"1\"\r\nContent-Length: 3\r\n",
+	OK_HEAD "Cache-Control: max-age=1, stale-if-error=600\r\nETag: \"1\"\r\nContent-Length: 3\r\n",
+	OK_HEAD "Cache-Control: no-cache\r\nETag: \"1\"\r\nContent-Length: 3\r\n",
+};
+
+/* RFC 9111 §4.3.3: a stored response that is validated for clients of two processes: one request, and what becomes of it.
+ * `more`: how often the origin is asked again, by those who can't have the answer. */
+static const struct {
+	unsigned stored;
+	const char *answer; /* NULL: it can't be reached */
+	unsigned more, status;
+	const char *body;
+} validations[] = {
+	{0, "HTTP/1.1 304 Not Modified\r\nETag: \"1\"\r\nCache-Control: max-age=50\r\n", 0, 200, "old"},
+	{2, "HTTP/1.1 304 Not Modified\r\nETag: \"1\"\r\nCache-Control: no-cache\r\n", 0, 200, "old"},
+	/* It speaks of something else: fetched anew, once. */
+	{0, "HTTP/1.1 304 Not Modified\r\nETag: \"2\"\r\nCache-Control: max-age=50\r\n", 1, 200, "new"},
+	{0, FRESH "ETag: \"2\"\r\nContent-Length: 3\r\n", 0, 200, "new"},
+	{0, "HTTP/1.1 404 Not Found\r\nCache-Control: max-age=60\r\nContent-Length: 3\r\n", 0, 404, "new"},
+	{0, "HTTP/1.1 410 Gone\r\nCache-Control: no-store\r\nContent-Length: 3\r\n", 2, 410, "new"},
+	{0, "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 3\r\n", 2, 500, "new"},
+	{1, "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 3\r\n", 0, 200, "old"},
+	{1, NULL, 0, 200, "old"},
+	{0, NULL, 0, 502, NULL},
+};
+
+START_TEST(validated_for_all)
+{
+	struct peer a, b, c = {.room = SIZE_MAX}, p = {.room = SIZE_MAX};
+	const char *answer = validations[_i].answer;
+
+	setup(&a, &b);
+	peer_get(&p, "");
+	far_answer(0, stored_heads[validations[_i].stored], "old");
+	store_settle();
+	peer_fini(&p);
+	rig.now += 10;
+	peer_get(&a, "");
+	other_get(&b, "");
+	peer_get(&c, "");
+	rig_settle();
+	ck_assert_uint_eq(nfars, 2);
+	if (answer)
+		far_answer(1, answer, strstr(answer, "304") ? "" : "new");
+	else
+		far_done(1, LARDER_ECONNECT);
+	rig_settle();
+	for (unsigned i = 0; i < validations[_i].more; i++) {
+		ck_assert_uint_gt(nfars, 2 + i);
+		far_answer(2 + i, strstr(answer, "304") ? FRESH "ETag: \"2\"\r\nContent-Length: 3\r\n" : answer, "new");
+		rig_settle();
+	}
+	ck_assert_uint_eq(nfars, 2 + validations[_i].more);
+	ck_assert_uint_eq(b.status, validations[_i].status);
+	if (validations[_i].body) {
+		peer_got(&a, validations[_i].status, validations[_i].body);
+		peer_got(&b, validations[_i].status, validations[_i].body);
+		peer_got(&c, validations[_i].status, validations[_i].body);
+	}
+	store_settle();
+	peer_fini(&c);
+	teardown(&a, &b);
+}
+END_TEST
+
 UNIT_MAIN("exchange/join", tcase_add_test(tc, variants); tcase_add_test(tc, credentials);
           tcase_add_test(tc, errors_are_not_remembered); tcase_add_loop_test(tc, head_waits_for_get, 0, 3);
           tcase_add_test(tc, owner_waits);
-          tcase_add_loop_test(tc, leaves_and_comes_back, 0, 2);)
+          tcase_add_loop_test(tc, leaves_and_comes_back, 0, 2);
+          tcase_add_loop_test(tc, validated_for_all, 0, 10);)

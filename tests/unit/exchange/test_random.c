@@ -131,6 +131,13 @@ static void judge(const struct peer *p)
 		ck_assert_msg(memcmp(p->body.data, p->body.data + 1, p->body.len - 1) == 0, "two answers in one body");
 }
 
+static void choose_options(unsigned n)
+{
+	rig.options.pipe_total = n % 5 == 4 ? 30000 : 32 << 20;
+	rig.options.finish = n % 7 == 6; /* always */
+	rig.options.origin_retry = n % 4 == 1 ? 1 : 0;
+}
+
 START_TEST(any_order)
 {
 	state = 0x9e3779b97f4a7c15u * ((unsigned)_i + 1);
@@ -138,6 +145,7 @@ START_TEST(any_order)
 	memset(paused, 0, sizeof(paused));
 	fake_store.files = _i % 2;
 	fake_store.spool_max = _i % 3 ? UINT64_MAX : 25000;
+	choose_options((unsigned)_i);
 	for (unsigned i = 0; i < STEPS; i++) {
 		struct peer *p = &peers[draw(PEERS)];
 
@@ -320,6 +328,7 @@ START_TEST(any_order_in_a_pool)
 	fake_store.files = _i % 2;
 	fake_store.spool_max = _i % 3 ? UINT64_MAX : 25000;
 	fake_store.lag = _i % 4 == 3 ? 5000 : 0;
+	choose_options((unsigned)_i);
 	for (unsigned i = 0; i < STEPS; i++) {
 		act_in_pool();
 		for (unsigned k = 0; i % 16 == 0 && k < PEERS; k++)
