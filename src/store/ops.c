@@ -8,6 +8,10 @@ void op_free(struct op *op)
 	if (!op)
 		return;
 	store_spool_unref(op->spool);
+	if (op->file)
+		store_file_unref(op->store, op->file);
+	if (op->reserved)
+		pool_sub(&op->store->slot->spools, op->reserved);
 	free(op);
 }
 
@@ -19,9 +23,8 @@ static char *keep(char *p, struct view from, struct view *to)
 	return p + from.len;
 }
 
-/* With copies of the record's texts (all but the body). */
-static struct op *op_new(enum op_kind kind, const struct store_key *key,
-                         const struct store_record *record, store_done_fn *done, void *arg)
+struct op *op_new(struct store *s, enum op_kind kind, const struct store_key *key,
+                  const struct store_record *record, store_done_fn *done, void *arg)
 {
 	static const struct store_record nothing;
 	const struct store_record *from = record ? record : &nothing;
@@ -32,6 +35,7 @@ static struct op *op_new(enum op_kind kind, const struct store_key *key,
 	if (!op)
 		return NULL;
 	op->kind = kind;
+	op->store = s;
 	op->key = key->hash;
 	op->bytes = sizeof(*op) + len;
 	op->done = done;
@@ -49,13 +53,24 @@ static struct op *op_new(enum op_kind kind, const struct store_key *key,
 	return op;
 }
 
-static bool too_long(const struct store_key *key, const struct store_record *r)
+bool op_urgent(const struct op *op)
+{
+	return op->kind == OP_REMOVE || op->kind == OP_PART_DROP ||
+	       (op->kind == OP_INSERT && op->rec.h.blob == RECORD_PART);
+}
+
+int op_fd(const struct op *op)
+{
+	return op->file ? op->file->fd : op->spool->fd;
+}
+
+bool op_too_long(const struct store_key *key, const struct store_record *r)
 {
 	return key->text.len > RECORD_TEXT_MAX || r->selecting.len > RECORD_TEXT_MAX ||
 	       r->vary.len > RECORD_TEXT_MAX || r->head.len > RECORD_TEXT_MAX;
 }
 
-static int queue(struct store *s, struct op *op)
+int op_queue(struct store *s, struct op *op)
 {
 	int err = writer_queue(s, op);
 
@@ -72,13 +87,13 @@ int store_commit(struct store *s, const struct store_key *key, const struct stor
 
 	check_magic(s, STORE_MAGIC);
 	check(s->loop && sp->store == s);
-	if (too_long(key, record))
+	if (op_too_long(key, record))
 		return LARDER_ELIMIT;
 	err = spool_seal(sp);
 	if (err)
 		return err;
 	check(record->length == sp->length);
-	op = op_new(OP_INSERT, key, record, done, arg);
+	op = op_new(s, OP_INSERT, key, record, done, arg);
 	if (!op)
 		return LARDER_ENOMEM;
 	op->spool = sp;
@@ -91,7 +106,7 @@ int store_commit(struct store *s, const struct store_key *key, const struct stor
 		op->rec.body = view_make(sp->mem, (size_t)sp->length);
 		op->bytes += (size_t)sp->length;
 	}
-	return queue(s, op);
+	return op_queue(s, op);
 }
 
 int store_update(struct store *s, const struct store_key *key, const struct store_record *record,
@@ -100,13 +115,13 @@ int store_update(struct store *s, const struct store_key *key, const struct stor
 	struct op *op;
 
 	check_magic(s, STORE_MAGIC);
-	if (too_long(key, record))
+	if (op_too_long(key, record))
 		return LARDER_ELIMIT;
-	op = op_new(OP_UPDATE, key, record, done, arg);
+	op = op_new(s, OP_UPDATE, key, record, done, arg);
 	if (!op)
 		return LARDER_ENOMEM;
 	op->id = id;
-	return queue(s, op);
+	return op_queue(s, op);
 }
 
 int store_remove(struct store *s, const struct store_key *key, store_done_fn *done, void *arg)
@@ -114,15 +129,15 @@ int store_remove(struct store *s, const struct store_key *key, store_done_fn *do
 	struct op *op;
 
 	check_magic(s, STORE_MAGIC);
-	op = op_new(OP_REMOVE, key, NULL, done, arg);
-	return op ? queue(s, op) : LARDER_ENOMEM;
+	op = op_new(s, OP_REMOVE, key, NULL, done, arg);
+	return op ? op_queue(s, op) : LARDER_ENOMEM;
 }
 
 void op_drop_row(struct store *s, struct hash128 row)
 {
 	struct store_key key = {.hash = row};
-	struct op *op = s->loop ? op_new(OP_DROP, &key, NULL, NULL, NULL) : NULL;
+	struct op *op = s->loop ? op_new(s, OP_DROP, &key, NULL, NULL, NULL) : NULL;
 
 	if (op)
-		queue(s, op);
+		op_queue(s, op);
 }

@@ -35,7 +35,7 @@ static void call_done(struct store *s, struct op_list *list)
 		s->waits.queued -= op->bytes;
 		if (!op->err)
 			wait_moved(s, WAIT_QUEUE);
-		if (op->linked && !op->err)
+		if (op->linked && !op->err && op->spool)
 			spool_linked(op->spool);
 		if (op->done)
 			op->done(op->arg, op->err);
@@ -107,7 +107,7 @@ int writer_queue(struct store *s, struct op *op)
 		w->bytes += op->bytes;
 		w->peak = w->bytes > w->peak ? w->bytes : w->peak;
 		w->queued++;
-		w->urgent += op->kind == OP_REMOVE;
+		w->urgent += op_urgent(op);
 		s->waits.queued += op->bytes;
 		stat_set(&s->stats->queue_bytes, w->bytes);
 		rouse(s->options, w, false);
@@ -156,7 +156,7 @@ static void breathe(struct writer *w)
 /* Evictions and commits keep up with what a batch writes, be it to the index or to files. */
 static uint64_t weight(const struct op *op)
 {
-	return op->bytes + (op->rec.h.blob ? op->rec.h.length : 0);
+	return op->bytes + (op->rec.h.blob == RECORD_BLOB ? op->rec.h.length : op->extent.end - op->extent.first);
 }
 
 /* May the batch wait for company? Called with the lock. */
@@ -191,7 +191,7 @@ static bool take(struct store *s, struct batch *b, unsigned *duties)
 		TAILQ_INSERT_TAIL(&b->ops, op, link);
 		b->n++;
 		b->bytes += weight(op);
-		w->urgent -= op->kind == OP_REMOVE;
+		w->urgent -= op_urgent(op);
 	}
 	*duties = w->duties;
 	w->duties = 0;
@@ -203,7 +203,8 @@ static bool take(struct store *s, struct batch *b, unsigned *duties)
 
 static bool to_sync(const struct op *op)
 {
-	return op->kind == OP_INSERT && op->rec.h.blob && !op->synced;
+	return !op->synced && ((op->kind == OP_INSERT && op->rec.h.blob) || op->kind == OP_PART_EXTEND ||
+	                       op->kind == OP_PART_FINISH);
 }
 
 /* Body files that waited in memory get the room that there is; *n: those that are whole. */
@@ -215,7 +216,8 @@ static void complete_spools(struct batch *b, unsigned *n)
 	TAILQ_FOREACH (op, &b->ops, link) {
 		if (!to_sync(op))
 			continue;
-		op->err = spool_complete(op->spool);
+		/* What is not in a part's file yet is not in its record either. */
+		op->err = op->rec.h.blob == RECORD_BLOB ? spool_complete(op->spool) : part_ready(op);
 		if (op->err == LARDER_ENOSPC)
 			return;
 		*n += !op->err;
@@ -242,7 +244,7 @@ static void sync_spools(struct store *s, struct batch *b)
 			return;
 		}
 		if (!op->err)
-			op->err = all || !s->sync_files ? err : sync_one(s, op->spool->fd);
+			op->err = all || !s->sync_files ? err : sync_one(s, op_fd(op));
 		op->synced = !op->err;
 		if (op->err) {
 			TAILQ_REMOVE(&b->ops, op, link);
@@ -313,9 +315,17 @@ static void put_back(struct batch *b, struct op_list *applied)
 
 static void count(struct store *s, const struct op *op)
 {
-	if (op->kind == OP_INSERT) {
+	if (op->kind == OP_INSERT && op->rec.h.blob == RECORD_PART) {
+		stat_add_mt(&s->stats->parts, 1);
+		stat_add_mt(&s->stats->insert_bytes, op->extent.end - op->extent.first);
+	} else if (op->kind == OP_INSERT) {
 		stat_add_mt(&s->stats->inserts, 1);
 		stat_add_mt(&s->stats->insert_bytes, op->rec.h.length);
+	} else if (op->kind == OP_PART_EXTEND) {
+		stat_add_mt(&s->stats->part_extents, 1);
+		stat_add_mt(&s->stats->insert_bytes, op->extent.end - op->extent.first);
+	} else if (op->kind == OP_PART_FINISH) {
+		stat_add_mt(&s->stats->parts_completed, 1);
 	} else if (op->kind == OP_UPDATE) {
 		stat_add_mt(&s->stats->updates, 1);
 	}
@@ -329,7 +339,7 @@ static void settle(struct store *s, struct batch *b, struct op_list *applied, in
 		op->err = err;
 		if (err)
 			continue;
-		if (op->linked)
+		if (op->linked && op->spool)
 			spool_unreserve(op->spool);
 		count(s, op);
 	}
@@ -392,7 +402,7 @@ static void hand_over(struct store *s, struct batch *b, bool moved, int err)
 	bool wake = false;
 
 	TAILQ_FOREACH (op, &b->done, link) {
-		if (op->err && op->err != LARDER_ENOENT)
+		if (op->err && op->err != LARDER_ENOENT && op->err != LARDER_EAGAIN)
 			complain(s, op);
 	}
 	pthread_mutex_lock(&w->lock);
