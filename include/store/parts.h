@@ -42,6 +42,9 @@ uint64_t store_extents_bytes(const struct store_extents *l);
 
 /* ---- Files ---- */
 
+/* Is a body of that length one that may be stored in part: larger than what is kept inline, and not too large? */
+bool store_accepts_part(const struct store *s, uint64_t length);
+
 /* A file for a body of `length` bytes that nothing of is there yet, with no record; one reference. */
 int store_part_new(struct store *s, const struct store_key *key, uint64_t length,
                    struct store_file **out);

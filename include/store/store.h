@@ -123,6 +123,8 @@ void store_hit_done(struct store *s, struct store_hit *hit);
 /* Takes the hit's file reference over: then it outlives store_hit_done. */
 struct store_file *store_hit_take_file(struct store_hit *hit);
 int store_file_fd(const struct store_file *f);
+/* One more reference. */
+struct store_file *store_file_ref(struct store_file *f);
 /* Up to `len` bytes of the file from `offset` on as memory, for this call of the loop only: out of a mapping
  * that is kept with the open file. To be handed to system calls, not to be read: where the disk fails they say
  * EFAULT. Empty when there is no room among map_bytes: then it is to be sent from its descriptor. */

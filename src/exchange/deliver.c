@@ -1,4 +1,4 @@
-#include "exchange-private.h"
+#include "parts.h"
 
 /* The numbers of a piece's last byte decide between one file call and many: bound it. */
 #define FILE_STEP (1ULL << 30)
@@ -274,9 +274,16 @@ static struct store_piece file_piece(struct exchange *x, uint64_t offset, uint64
 static enum fed feed_data(struct exchange *x, uint64_t offset, uint64_t want, uint64_t *sent)
 {
 	struct store_piece piece = {.fd = -1};
+	int64_t there;
 
 	if (!pace_client(x, &want))
 		return FED_WAIT;
+	if (x->part) {
+		there = part_read(x, offset, want);
+		if (there <= 0)
+			return there < 0 ? FED_BROKEN : FED_WAIT;
+		want = (uint64_t)there;
+	}
 	if (x->file) {
 		want = in_memory(x, offset, want);
 		if (!want)

@@ -1,6 +1,6 @@
 #include "share.h"
 
-static void describe(struct fill *f, struct store_record *r)
+void fill_describe(struct fill *f, struct store_record *r)
 {
 	*r = (struct store_record){
 		.meta = f->meta,
@@ -63,7 +63,7 @@ void fill_commit(struct fill *f)
 		if (f->status != 204)
 			buf_printf(&f->head, "Content-Length: %llu\r\n", (unsigned long long)length);
 	}
-	describe(f, &r);
+	fill_describe(f, &r);
 	r.revoked = share_revoked(f);
 	r.revoked_was = f->mark;
 	r.length = length;
@@ -83,7 +83,7 @@ void fill_commit_update(struct fill *f)
 	if (f->invalidated)
 		return;
 	/* The Vary list stays that under which the record is kept. */
-	describe(f, &r);
+	fill_describe(f, &r);
 	if (store_update(f->env->store, &f->key, &r, f->old_id, on_updated, f) == 0)
 		fill_ref(f);
 	else

@@ -242,6 +242,13 @@ int store_file_fd(const struct store_file *f)
 	return f->fd;
 }
 
+struct store_file *store_file_ref(struct store_file *f)
+{
+	check_magic(f, FILE_MAGIC);
+	f->refs++;
+	return f;
+}
+
 void store_file_unref(struct store *s, struct store_file *f)
 {
 	if (!f)

@@ -139,7 +139,7 @@ int part_take(struct write *w, struct op *op, struct hash128 row)
 
 /* ---- Taking it away ---- */
 
-int part_unref(struct write *w, struct hash128 row, const struct record_head *h)
+int part_doom(struct write *w, struct hash128 row, const struct record_head *h)
 {
 	struct record_queue_key k = record_queue_key(RECORD_DOOMED, w->st.next_seq++);
 	struct record_doomed_part d = {.name = part_name_of(row, h->id), .bytes = part_blocks(h)};
@@ -359,7 +359,7 @@ static int finish(struct write *w, struct op *op, struct hash128 row, bool *fata
 	if (ret)
 		return ret;
 	*fatal = true;
-	ret = part_unref(w, row, &old.h);
+	ret = part_doom(w, row, &old.h);
 	if (ret)
 		return ret;
 	/* Other tables than that of the entries have changed: the row's views still hold. */

@@ -15,6 +15,11 @@
 
 /* ---- Files ---- */
 
+bool store_accepts_part(const struct store *s, uint64_t length)
+{
+	return length <= INT64_MAX && length > room_inline_max(s) && store_accepts(s, length);
+}
+
 int store_part_new(struct store *s, const struct store_key *key, uint64_t length,
                    struct store_file **out)
 {

@@ -107,7 +107,7 @@ static int unlist(struct write *w, struct view key, struct hash128 hash)
 int row_drop_body(struct write *w, struct hash128 hash, const struct record_head *h)
 {
 	if (h->blob == RECORD_PART)
-		return part_unref(w, hash, h);
+		return part_doom(w, hash, h);
 	return h->blob ? blob_unref(w, h->digest) : 0;
 }
 

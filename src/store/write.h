@@ -109,7 +109,7 @@ uint64_t part_blocks(const struct record_head *h);
 /* Makes the op's file the part of a row that is about to be written; sets its blocks. */
 int part_take(struct write *w, struct op *op, struct hash128 row);
 /* Its row goes: so does the file, some transactions later. */
-int part_unref(struct write *w, struct hash128 row, const struct record_head *h);
+int part_doom(struct write *w, struct hash128 row, const struct record_head *h);
 /* For blob_bury: the file of a doomed part. */
 int part_bury(struct write *w, const struct record_doomed_part *d);
 /* As blob_remove_orphan. */
