@@ -1,5 +1,5 @@
 /* The store that a test plays: in memory, and nothing is visible before store_settle. */
-#include "rig.h"
+#include "shelf.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -10,28 +10,12 @@
 #include "base/error.h"
 #include "base/queue.h"
 
-enum job_kind { JOB_COMMIT, JOB_UPDATE, JOB_REMOVE };
-
-/* A record, or one that is to be. */
-struct row {
-	TAILQ_ENTRY(row) link;
-	struct buf key, selecting, vary, head, body;
-	struct store_record r;
-	enum job_kind kind;
-	uint64_t id;
-	store_done_fn *done;
-	void *arg;
-};
 TAILQ_HEAD(rows, row);
 TAILQ_HEAD(spools, store_spool);
 struct store {
 	struct rows rows, jobs;
 	struct spools waiting;
 	uint64_t last_id, commits;
-};
-struct store_file {
-	int fd;
-	struct buf mem;
 };
 struct store_warm {
 	struct net_task task;
@@ -67,6 +51,8 @@ static void row_free(struct row *row)
 	buf_fini(&row->vary);
 	buf_fini(&row->head);
 	buf_fini(&row->body);
+	store_file_unref(&store, row->file);
+	store_extents_fini(&row->have);
 	free(row);
 }
 
@@ -119,13 +105,14 @@ int store_find(struct store *s, const struct store_key *key, const struct view *
 	hit->record.id = row->id;
 	if (!selecting && row->vary.len)
 		return STORE_VARIES;
+	if (row->part) {
+		hit->extents = view_make(row->have.at, row->have.n * sizeof(*row->have.at));
+		hit->file = store_file_ref(row->file);
+		return STORE_PART;
+	}
 	rig_quiet++;
 	if (fake_store.files && row->body.len) {
-		hit->file = calloc(1, sizeof(*hit->file));
-		buf_init(&hit->file->mem, 64 << 20);
-		buf_addv(&hit->file->mem, buf_view(&row->body));
-		hit->file->fd = memfd_create("body", MFD_CLOEXEC);
-		ck_assert_int_eq(write(hit->file->fd, row->body.data, row->body.len), (ssize_t)row->body.len);
+		hit->file = shelf_file(row->body.data, row->body.len, row->body.len);
 	} else {
 		hit->body = buf_view(&row->body);
 	}
@@ -158,18 +145,21 @@ int store_file_fd(const struct store_file *f)
 void store_file_unref(struct store *s, struct store_file *f)
 {
 	(void)s;
-	if (f) {
-		close(f->fd);
-		buf_fini(&f->mem);
-	}
+	if (!f || --f->refs)
+		return;
+	close(f->fd);
+	buf_fini(&f->mem);
 	free(f);
 }
 
 struct view store_file_view(struct store *s, struct store_file *f, uint64_t offset, uint64_t len)
 {
-	struct view v = view_from(buf_view(&f->mem), (size_t)offset);
+	struct view v;
 
 	(void)s;
+	if (f->part)
+		return view_make(NULL, 0);
+	v = view_from(buf_view(&f->mem), (size_t)offset);
 	return len < v.len ? view_make(v.ptr, (size_t)len) : v;
 }
 
@@ -352,8 +342,8 @@ uint64_t store_commits(const struct store *s)
 
 /* ---- Writes ---- */
 
-static int queue(enum job_kind kind, const struct store_key *key, const struct store_record *r,
-                 struct store_spool *sp, store_done_fn *done, void *arg, uint64_t id)
+int shelf_queue(enum job_kind kind, const struct store_key *key, const struct store_record *r,
+                struct store_spool *sp, store_done_fn *done, void *arg, uint64_t id, struct row **out)
 {
 	struct row *row;
 
@@ -383,7 +373,39 @@ static int queue(enum job_kind kind, const struct store_key *key, const struct s
 	}
 	TAILQ_INSERT_TAIL(&store.jobs, row, link);
 	rig_quiet--;
+	*out = row;
 	return 0;
+}
+
+static int queue(enum job_kind kind, const struct store_key *key, const struct store_record *r,
+                 struct store_spool *sp, store_done_fn *done, void *arg, uint64_t id)
+{
+	struct row *row;
+
+	return shelf_queue(kind, key, r, sp, done, arg, id, &row);
+}
+
+uint64_t shelf_next_id(struct store *s)
+{
+	return ++s->last_id;
+}
+
+struct row *shelf_row(uint64_t id)
+{
+	struct row *row;
+
+	TAILQ_FOREACH(row, &store.rows, link) {
+		if (row->id == id)
+			return row;
+	}
+	return NULL;
+}
+
+void shelf_drop(struct row *row)
+{
+	TAILQ_REMOVE(&store.rows, row, link);
+	row_free(row);
+	fake_store.nrows--;
 }
 
 int store_commit(struct store *s, const struct store_key *key, const struct store_record *record,
@@ -450,12 +472,16 @@ static int run(struct row *job, bool *kept)
 
 	switch (job->kind) {
 	case JOB_COMMIT:
+	case JOB_PART:
 		if (job->r.revoked && *job->r.revoked != job->r.revoked_was)
 			return LARDER_ECLOSED;
 		if (fake_store.fail)
 			return LARDER_EIO;
 		store.commits++;
 		drop(buf_view(&job->key), &selecting);
+		job->part = job->kind == JOB_PART;
+		if (job->extent.end)
+			store_extents_add(&job->have, job->extent.first, job->extent.end);
 		TAILQ_INSERT_TAIL(&store.rows, job, link);
 		fake_store.nrows++;
 		fake_store.commits++;
@@ -467,6 +493,11 @@ static int run(struct row *job, bool *kept)
 	case JOB_REMOVE:
 		fake_store.removes++;
 		return drop(buf_view(&job->key), NULL) ? 0 : LARDER_ENOENT;
+	case JOB_EXTEND:
+	case JOB_FINISH:
+	case JOB_PART_DROP:
+		store.commits++;
+		return shelf_part_run(job);
 	}
 	return LARDER_EINVAL;
 }
