@@ -192,6 +192,8 @@ static int apply_insert(struct write *w, struct op *op, bool *fatal)
 		return APPLY_NO_ROOM;
 	if (!room_for_insert(w, r, fresh))
 		return APPLY_NO_ROOM;
+	if (r->h.blob == RECORD_PART && !fresh && part_is_better(w, op, hash))
+		return LARDER_EAGAIN;
 	r->h.id = w->st.next_id++;
 	/* Files fail before rows are touched. */
 	if (r->h.blob)

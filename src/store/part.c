@@ -137,6 +137,27 @@ int part_take(struct write *w, struct op *op, struct hash128 row)
 	return 0;
 }
 
+static struct view etag_of(const struct record *r)
+{
+	return r->h.etag_len ? view_make(r->head.ptr + r->h.etag_off, r->h.etag_len) : V("");
+}
+
+bool part_is_better(struct write *w, const struct op *op, struct hash128 row)
+{
+	struct store_extents have = {0};
+	struct record old;
+	uint64_t bytes;
+
+	if (row_get(w, row, &old) != 1 || old.h.kind != RECORD_RESPONSE || old.h.blob != RECORD_PART ||
+	    old.h.length != op->rec.h.length || !view_eq(old.key, op->rec.key) || !old.h.etag_len ||
+	    !view_eq(etag_of(&old), etag_of(&op->rec)) ||
+	    store_extents_load(&have, old.extents, old.h.length))
+		return false;
+	bytes = store_extents_bytes(&have);
+	store_extents_fini(&have);
+	return bytes >= op->extent.end;
+}
+
 /* ---- Taking it away ---- */
 
 int part_doom(struct write *w, struct hash128 row, const struct record_head *h)

@@ -118,6 +118,8 @@ int part_remove_orphan(struct write *w, const struct record_part *name);
 int part_known(struct db *db, struct MDB_txn *txn, const struct record_part *name);
 /* Removes files that no row knows. */
 void part_sweep(struct store *s);
+/* Is a part of the same body there that has as much as the new one? */
+bool part_is_better(struct write *w, const struct op *op, struct hash128 row);
 /* Before the file is synced; any thread. */
 int part_ready(const struct op *op);
 int part_apply(struct write *w, struct op *op, struct hash128 row, bool *fatal);
