@@ -2,6 +2,8 @@
 #ifndef LARDER_TESTS_STORE_PARTIAL_H
 #define LARDER_TESTS_STORE_PARTIAL_H
 
+#include <dirent.h>
+
 #include "fixture.h"
 #include "store/parts.h"
 
@@ -184,18 +186,43 @@ static inline int partial_keep(struct fix *f, struct partial *p, size_t len)
 	return err ? err : partial_open(f, p);
 }
 
-/* Files in parts/. */
+/* What to do with each file in parts/: `fn` gets the folder and the name. How many there are. */
+static inline unsigned partial_each(const struct fix *f, void (*fn)(int at, const char *name))
+{
+	char path[200];
+	struct dirent *e;
+	unsigned n = 0;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "%s/parts", f->dir);
+	d = opendir(path);
+	ck_assert_ptr_nonnull(d);
+	while ((e = readdir(d))) {
+		if (e->d_name[0] == '.')
+			continue;
+		n++;
+		if (fn)
+			fn(dirfd(d), e->d_name);
+	}
+	closedir(d);
+	return n;
+}
+
 static inline unsigned partial_files(const struct fix *f)
 {
-	char command[200];
-	unsigned n = 0;
+	return partial_each(f, NULL);
+}
+
+/* A file there that belongs to nothing. */
+static inline void partial_stray(const struct fix *f, unsigned n)
+{
+	char path[300];
 	FILE *p;
 
-	snprintf(command, sizeof(command), "ls %s/parts | wc -l", f->dir);
-	p = popen(command, "r");
-	ck_assert_int_eq(fscanf(p, "%u", &n), 1);
-	pclose(p);
-	return n;
+	snprintf(path, sizeof(path), "%s/parts/0123456789abcdef0123456789abcdef-%016x", f->dir, n);
+	p = fopen(path, "w");
+	ck_assert_ptr_nonnull(p);
+	fclose(p);
 }
 
 #endif

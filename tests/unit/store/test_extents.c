@@ -5,13 +5,13 @@
 #include "store/parts.h"
 #include "unit.h"
 
-static void told(const struct store_extents *l, char *out)
+static void told(const struct store_extents *l, char *out, size_t room)
 {
 	size_t at = 0;
 
 	out[0] = '\0';
 	for (unsigned i = 0; i < l->n; i++)
-		at += (size_t)sprintf(out + at, "%llu-%llu ", (unsigned long long)l->at[i].first,
+		at += (size_t)snprintf(out + at, room - at, "%llu-%llu ", (unsigned long long)l->at[i].first,
 		                      (unsigned long long)l->at[i].end);
 }
 
@@ -41,7 +41,7 @@ START_TEST(add)
 
 	for (unsigned i = 0; i < 6 && rows[_i].in[i].end; i++)
 		ck_assert_int_eq(store_extents_add(&l, rows[_i].in[i].first, rows[_i].in[i].end), 0);
-	told(&l, text);
+	told(&l, text, sizeof(text));
 	ck_assert_str_eq(text, rows[_i].out);
 	for (unsigned i = 0; i < l.n; i++)
 		sum += l.at[i].end - l.at[i].first;
