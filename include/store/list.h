@@ -39,6 +39,9 @@ struct store_entry {
 	unsigned responses;  /* of a key: how many stand under it */
 	unsigned queue;      /* 0: the small one, 1: the main one, 2: unknown */
 	bool blob;           /* the body is a file */
+	bool part;           /* only some of it is there: */
+	uint64_t present;    /* so many bytes, */
+	unsigned extents;    /* in so many stretches */
 	char digest[65];     /* its SHA-256 */
 	uint64_t references; /* responses that share it */
 	uint64_t charge;     /* bytes that it is accounted for with */
@@ -58,7 +61,7 @@ struct view store_list_place(const struct store_list *l);
 void store_list_free(struct store_list *l);
 
 /* An entry's body: appended to *inlined (*fd is -1), or an open file to be closed by the caller.
- * LARDER_ENOENT: replaced or removed meanwhile. */
+ * LARDER_ENOENT: replaced or removed meanwhile; LARDER_EAGAIN: not all of it is there. */
 int store_entry_body(struct store *s, const struct store_entry *e, struct buf *inlined, int *fd);
 /* How often the row was used lately, 0 to 3; only in the daemon's processes. */
 unsigned store_uses(const struct store *s, struct hash128 row);

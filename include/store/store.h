@@ -103,17 +103,19 @@ struct store_hit {
 	struct store_record record; /* views into the map */
 	struct view body;           /* inline bodies: a view into the map */
 	struct store_file *file;    /* else, if length > 0: one reference, owned by the hit */
+	struct view extents;        /* STORE_PART: which bytes the file has (store_extents_load) */
 	void *internal[2];
 };
 
-enum { STORE_NONE = 0, STORE_FOUND = 1, STORE_VARIES = 2, STORE_COLD = 3 };
+enum { STORE_NONE = 0, STORE_FOUND = 1, STORE_VARIES = 2, STORE_COLD = 3, STORE_PART = 4 };
 #define STORE_LISTS_MAX 4
 
 /* Looks the key up under a selecting text. STORE_FOUND: *hit holds a read transaction until
  * store_hit_done, which must come before the function that looked up returns to the loop.
  * STORE_VARIES (only with selecting = NULL): hit->record.vary names the selecting fields, at most STORE_LISTS_MAX lists
  * with LF between: compute the text for each, and look up again, after store_hit_done; of several the most recent by Date
- * counts (RFC 9111 §4.1). STORE_NONE: nothing to release. Negative: damaged
+ * counts (RFC 9111 §4.1). STORE_PART: as STORE_FOUND, but only some of the body's bytes are
+ * in the file (store/parts.h). STORE_NONE: nothing to release. Negative: damaged
  * or failed; counts as nothing stored. Notes the use in the sketch. */
 int store_find(struct store *s, const struct store_key *key, const struct view *selecting,
                struct store_hit *hit);
@@ -129,6 +131,8 @@ void store_variants(struct store *s, const struct store_key *key, unsigned max,
 /* Takes the hit's file reference over: then it outlives store_hit_done. */
 struct store_file *store_hit_take_file(struct store_hit *hit);
 int store_file_fd(const struct store_file *f);
+/* One more reference. */
+struct store_file *store_file_ref(struct store_file *f);
 /* Up to `len` bytes of the file from `offset` on as memory, for this call of the loop only: out of a mapping
  * that is kept with the open file. To be handed to system calls, not to be read: where the disk fails they say
  * EFAULT. Empty when there is no room among map_bytes: then it is to be sent from its descriptor. */
@@ -210,9 +214,9 @@ int store_remove(struct store *s, const struct store_key *key, store_done_fn *do
 /* ---- Numbers and walks (any process that has it open) ---- */
 
 struct store_usage {
-	uint64_t cap, allocated; /* bytes; blocks really allocated of index, blobs, spools */
-	uint64_t index_bytes, index_free_bytes, blob_bytes;
-	uint64_t records, blobs;
+	uint64_t cap, allocated; /* bytes; blocks really allocated of index, blobs, parts, spools */
+	uint64_t index_bytes, index_free_bytes, blob_bytes, part_bytes;
+	uint64_t records, blobs, parts;
 	uint64_t tags; /* rows: a tag of a response each */
 };
 int store_usage(struct store *s, struct store_usage *out);

@@ -37,8 +37,12 @@ static void print_line(const struct store_entry *e, int64_t now)
 		print_text(e->record.selecting);
 		putchar(']');
 	}
-	printf(" %u %" PRIu64 " %u/%" PRId64 " %s\n", m->status, e->record.length,
-	       cache_age(m, now), cache_ttl(m, now), e->blob ? "blob" : "inline");
+	printf(" %u %" PRIu64 " %u/%" PRId64 " ", m->status, e->record.length, cache_age(m, now),
+	       cache_ttl(m, now));
+	if (e->part)
+		printf("part:%" PRIu64 "\n", e->present);
+	else
+		puts(e->blob ? "blob" : "inline");
 }
 
 static void print_object(const struct store_entry *e, int64_t now)

@@ -48,9 +48,11 @@ static const struct {
 	{"index_bytes", "of it the index", offsetof(struct store_usage, index_bytes)},
 	{"index_free_bytes", "free inside the index", offsetof(struct store_usage, index_free_bytes)},
 	{"blob_bytes", "of it body files", offsetof(struct store_usage, blob_bytes)},
+	{"part_bytes", "of it bodies stored in part", offsetof(struct store_usage, part_bytes)},
 	{"records", "stored responses", offsetof(struct store_usage, records)},
 	{"blobs", "body files", offsetof(struct store_usage, blobs)},
 	{"tags", "tags of responses", offsetof(struct store_usage, tags)},
+	{"parts", "bodies stored in part", offsetof(struct store_usage, parts)},
 };
 
 int store_usage_command(const struct ctl *c)

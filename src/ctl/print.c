@@ -85,6 +85,8 @@ void print_json_entry(const struct store_entry *e, int64_t now)
 	}
 	printf(",\"status\":%u,\"size\":%" PRIu64 ",\"age\":%u,\"ttl\":%" PRId64 ",\"lifetime\":%u",
 	       m->status, e->record.length, cache_age(m, now), cache_ttl(m, now), m->lifetime);
-	print_json_member("where", e->blob ? V("blob") : V("inline"));
+	print_json_member("where", e->part ? V("part") : e->blob ? V("blob") : V("inline"));
+	if (e->part)
+		printf(",\"present\":%" PRIu64 ",\"extents\":%u", e->present, e->extents);
 	printf(",\"charge\":%" PRIu64, e->charge);
 }

@@ -255,7 +255,10 @@ static void print_place(const struct store_entry *e, int uses)
 	static const char *const queues[] = {"small", "main", "unknown"};
 
 	printf("body         %" PRIu64 " bytes, ", e->record.length);
-	if (e->blob)
+	if (e->part)
+		printf("stored in part: %" PRIu64 " of them, in %u stretches\n", e->present,
+		       e->extents);
+	else if (e->blob)
 		printf("in blobs/%.2s/%s, shared by %" PRIu64 "\n", e->digest, e->digest,
 		       e->references);
 	else
@@ -374,6 +377,9 @@ static int cat_entry(struct visit *v, const struct store_entry *e)
 	if ((v->c->given & CTL_VARIANT) && e->variant != v->c->variant)
 		return 0;
 	v->done = true;
+	if (e->part)
+		return ctl_fail("%s: only %" PRIu64 " of %" PRIu64 " bytes are stored", v->c->operands[0],
+		                e->present, e->record.length);
 	buf_init(&body, INLINE_MAX);
 	ret = store_entry_body(v->s, e, &body, &fd);
 	if (ret)

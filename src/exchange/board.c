@@ -1,5 +1,7 @@
 #include "board.h"
 
+#include "claims.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -15,7 +17,7 @@
 
 #define BOARD_MAGIC  0x42524431u
 #define NOTES        4096 /* of each kind */
-#define NOTE_KINDS   2
+#define NOTE_KINDS   3
 #define TIMES        16384 /* counters of invalidations, by key */
 
 /* The lock covers who owns it and what it is; `received`, `waiting` and `invalid` are atomic. */
@@ -59,6 +61,7 @@ struct board {
 	struct note notes[NOTE_KINDS][NOTES];
 	uint32_t times[TIMES];
 	struct shard shards[BOARD_SHARDS];
+	struct claims claims;
 };
 
 struct board *board_new(void)
@@ -78,6 +81,7 @@ struct board *board_new(void)
 	pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
 	for (unsigned i = 0; i < BOARD_SHARDS; i++)
 		pthread_mutex_init(&b->shards[i].lock, &attr);
+	claims_init(&b->claims, &attr);
 	pthread_mutexattr_destroy(&attr);
 	b->magic = BOARD_MAGIC;
 	return b;
@@ -146,8 +150,15 @@ int board_enter(struct board *b, struct board_member *me)
 	return LARDER_ELIMIT;
 }
 
+struct claims *board_claims(struct board *b)
+{
+	check_magic(b, BOARD_MAGIC);
+	return &b->claims;
+}
+
 static void take_off(struct board *b, struct board_member m)
 {
+	claims_drop_all(&b->claims, m);
 	for (uint32_t i = 0; i < BOARD_SHARDS; i++) {
 		struct shard *sh;
 

@@ -101,11 +101,16 @@ bool board_grow(struct board *b, const struct board_flight *f, uint64_t received
 int board_received(struct board *b, const struct board_flight *f, bool wake, uint64_t have,
                    uint64_t *received);
 
+/* ---- Stretches of bodies that are being fetched: claims.h ---- */
+
+struct claims *board_claims(struct board *b);
+
 /* ---- What is remembered for a while ---- */
 
 enum board_note {
 	BOARD_UNSHAREABLE, /* of a key: its answers can't be shared */
 	BOARD_DOWN,        /* of an origin: it can't be reached; the value is the error */
+	BOARD_RANGES,      /* of a key: its origin's ranges are of no use; the value says why (parts.h) */
 };
 /* A newer note may take the place of an older one. */
 void board_note(struct board *b, enum board_note what, struct hash128 of, uint64_t until_ms, int value);

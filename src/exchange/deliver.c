@@ -1,4 +1,4 @@
-#include "exchange-private.h"
+#include "parts.h"
 
 /* The numbers of a piece's last byte decide between one file call and many: bound it. */
 #define FILE_STEP (1ULL << 30)
@@ -276,6 +276,14 @@ static struct store_piece file_piece(struct exchange *x, uint64_t offset, uint64
 
 enum fed deliver_source(struct exchange *x, uint64_t offset, uint64_t want, struct store_piece *piece)
 {
+	int64_t there;
+
+	if (x->part) {
+		there = part_read(x, offset, want);
+		if (there <= 0)
+			return there < 0 ? FED_BROKEN : FED_WAIT;
+		want = (uint64_t)there;
+	}
 	if (x->file) {
 		want = in_memory(x, offset, want);
 		if (!want)

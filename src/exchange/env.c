@@ -1,4 +1,4 @@
-#include "share.h"
+#include "parts.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -144,6 +144,7 @@ struct exchange_env *exchange_env_new(struct net_loop *l, const struct exchange_
 	for (size_t i = 0; i < FILL_BUCKETS; i++) {
 		LIST_INIT(&env->fills[i]);
 		LIST_INIT(&env->shared[i]);
+		LIST_INIT(&env->parts[i]);
 	}
 	buf_init(&env->name_sf, 1024);
 	buf_init(&env->scratch, HEAD_BYTES);
@@ -171,6 +172,7 @@ void exchange_env_free(struct exchange_env *env)
 	/* What is left waits for the store, which calls back at the latest when it is closed. */
 	while ((f = LIST_FIRST(&env->all_fills)) != NULL)
 		fill_orphan(f);
+	part_orphan_all(env);
 	links_free(env->links);
 	while ((x = TAILQ_FIRST(&env->spare)) != NULL) {
 		TAILQ_REMOVE(&env->spare, x, link);

@@ -35,6 +35,8 @@ struct decoder;
 struct exchange;
 struct fill;
 struct purging;
+struct part;
+struct part_fetch;
 struct follow;
 struct links;
 
@@ -50,6 +52,10 @@ LIST_HEAD(fill_bucket, fill);
 
 #define FILL_BUCKETS 1024
 
+LIST_HEAD(part_bucket, part);
+
+enum { FINISH_AUTO, FINISH_ALWAYS, FINISH_NEVER }; /* option finish */
+
 struct exchange_env {
 	uint32_t magic;
 	struct net_loop *loop;
@@ -63,6 +69,7 @@ struct exchange_env {
 	unsigned nspare;
 	struct fill_bucket fills[FILL_BUCKETS]; /* those that may be joined, by key */
 	LIST_HEAD(, fill) all_fills;
+	struct part_bucket parts[FILL_BUCKETS]; /* bodies stored in part that are in use, by key */
 	LIST_HEAD(, tunnel) tunnels;
 	LIST_HEAD(, recode) recodes;
 	uint64_t recode_bytes;            /* what these have taken */
@@ -125,6 +132,18 @@ struct exchange {
 	struct fill *fill;
 	uint64_t seen;               /* of the store, by the lookup */
 	bool collapsed;              /* joined a fill that ran already */
+
+	/* A body that is stored in part (parts.h). */
+	struct part *part;           /* that is read; then `link` is among its readers */
+	struct view open_range;      /* to be asked for alone, with what comes to be kept */
+	bool no_part, whole;         /* it is of no use: passed on, or fetched as a whole */
+	bool incomplete;             /* something had to be fetched */
+	bool part_waits;             /* for more of the body */
+	bool part_fetched;           /* by a request of its own */
+	unsigned part_tries, part_status;
+	const char *part_fwd, *part_proxy_error;
+	uint64_t part_needs;         /* the byte that it waits for */
+	int part_err;                /* that did not come */
 
 	/* What was found, for validation and for what went wrong with it. */
 	enum cache_reason why;
@@ -225,8 +244,10 @@ bool route_destination_allowed(struct exchange *x, const struct addr *origin);
 
 /* ---- lookup.c ---- */
 struct step step_lookup(struct exchange *x);
+/* Nothing that is stored is of use. */
+struct step step_miss(struct exchange *x);
 /* After a validation: finds the stored response again, under another selecting text than the request's own where one
- * is given; STORE_FOUND as store_find, if it is still record `id`. */
+ * is given; STORE_FOUND or STORE_PART as store_find, if it is still record `id`. */
 int lookup_again(struct exchange *x, const struct view *selecting, uint64_t id, struct store_hit *hit);
 /* What is stored for it now, without waiting to have it read beforehand: as store_find. */
 int lookup_now(struct exchange *x, struct store_hit *hit);
@@ -349,6 +370,12 @@ struct fill {
 	uint32_t mark;               /* share_revoked's value when it began */
 	struct follow *follow;       /* what is read is another process's */
 
+	/* Bodies stored in part. */
+	bool asks_range;             /* for one range, to be kept */
+	struct part *opens;          /* that came of it, until its record is there */
+	struct part_fetch *pf;       /* it fetches for a part: has no readers and no spool */
+	bool keeping;                /* what came before it broke off is being stored */
+
 	/* A stored response that is being validated or replaced. */
 	bool has_old, validating, revalidated;
 	enum cache_fate fate;        /* of what was confirmed */
@@ -388,6 +415,12 @@ struct fill {
 	char detail[256];
 };
 
+/* NULL: out of memory. */
+struct fill *fill_new(struct exchange *x, bool want_store);
+/* Sends its request. 0 or negative. */
+int fill_start(struct fill *f, struct exchange *x, const struct request_plan *plan);
+/* Where invalidations find it, and those who may join it. */
+void fill_enter_table(struct fill *f, bool joinable);
 /* A copy of a request head; 0 or LARDER_ENOMEM. */
 int fill_copy_head(struct arena *arena, const struct http_head *src, struct http_head *dst);
 /* Starts a fill for x (or joins one) and attaches it. Returns the next step. */
@@ -428,6 +461,8 @@ bool fill_read(struct fill *f, uint64_t offset, struct store_piece *piece);
 uint64_t fill_received(const struct fill *f);
 
 unsigned fill_error_status(int err);
+/* Why the origin is asked, for Cache-Status (RFC 9211 §2.2). */
+const char *fill_fwd_token(enum cache_reason why);
 
 /* fill_answer.c: what a response head means, and telling the readers */
 int fill_on_head(void *arg, const struct http_head *head, uint64_t length, const struct origin_info *info);
@@ -452,6 +487,7 @@ void fill_commit_as(struct fill *f, struct store_spool *spool, struct view head,
 bool recode_begin(struct fill *f);
 /* The fill's part in it ends: what came is committed as it is. */
 void recode_abandon(struct exchange_env *env);
+void fill_describe(struct fill *f, struct store_record *r);
 void fill_commit_update(struct fill *f);
 
 /* invalidate.c: removes what an answer to an unsafe request ends, which it waits for */

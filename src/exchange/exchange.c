@@ -1,4 +1,4 @@
-#include "exchange-private.h"
+#include "parts.h"
 
 #include <stdlib.h>
 
@@ -322,6 +322,8 @@ void exchange_sent(struct exchange *x, const struct exchange_sent *sent)
 		write_log(x, sent);
 	if (x->fill)
 		fill_detach(x);
+	if (x->part)
+		part_detach(x);
 	if (x->tunnel)
 		tunnel_drop(x);
 	purge_forget(x);

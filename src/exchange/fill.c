@@ -1,11 +1,9 @@
-#include "share.h"
+#include "parts.h"
 #include "store/purge.h"
 
 #include <stdlib.h>
 
 #define HEAD_USUAL 512 /* most heads fit without growing */
-
-enum { FINISH_AUTO, FINISH_ALWAYS, FINISH_NEVER }; /* option finish */
 
 static struct fill_bucket *bucket(struct exchange_env *env, struct hash128 key)
 {
@@ -121,6 +119,10 @@ static bool worth_finishing(const struct fill *f)
 
 static void stop(struct fill *f)
 {
+	if (f->pf) {
+		part_fetch_stop(f);
+		return;
+	}
 	share_shut(f);
 	if (f->follow)
 		follow_leave(f);
@@ -130,12 +132,13 @@ static void stop(struct fill *f)
 	fill_transfer_ended(f);
 	f->ended = true;
 	f->state = FILL_FAILED;
+	part_keep(f);
 	fill_unref(f);
 }
 
 void fill_shed(struct fill *f)
 {
-	if (f->nreaders || !f->ended || f->has_old)
+	if (f->nreaders || !f->ended || f->has_old || f->keeping)
 		return;
 	buf_fini(&f->pass_head);
 	pipe_end(f);
@@ -177,6 +180,7 @@ void fill_invalidate(struct exchange_env *env, const struct store_key *key)
 		f->invalidated = true;
 		share_shut(f);
 	}
+	part_invalidate(env, key);
 	if (env->board)
 		board_invalidate(env->board, key->hash);
 }
@@ -202,7 +206,7 @@ int fill_copy_head(struct arena *arena, const struct http_head *src, struct http
 	return dst->method_text.ptr && dst->target.ptr ? 0 : LARDER_ENOMEM;
 }
 
-static struct fill *fill_new(struct exchange *x, bool want_store)
+struct fill *fill_new(struct exchange *x, bool want_store)
 {
 	struct exchange_env *env = x->env;
 	struct fill *f = calloc(1, sizeof(*f));
@@ -287,13 +291,18 @@ static int note_stored(struct fill *f, struct exchange *x, const struct store_hi
 		err = fill_nominate(f, x, &validators);
 	if (err > 0)
 		err = 0;
+	if (x->open_range.ptr) {
+		f->asks_range = true;
+		buf_printf(&validators, "Range: %.*s\r\n", VFMT(x->open_range));
+		err = err ? err : validators.err;
+	}
 	if (!err)
 		plan->validators = arena_view(&f->arena, buf_view(&validators));
 	buf_fini(&validators);
 	return err;
 }
 
-static int start(struct fill *f, struct exchange *x, const struct request_plan *plan)
+int fill_start(struct fill *f, struct exchange *x, const struct request_plan *plan)
 {
 	struct origin_request req;
 	int err = request_build(x, plan, &f->arena, &req);
@@ -322,11 +331,13 @@ static struct fill *find(struct exchange *x)
 	struct fill *f;
 
 	LIST_FOREACH(f, bucket(x->env, x->key.hash), bucket_link) {
+		if (f->keeping && view_eq(f->key.text, x->key.text))
+			return f;
 		if (!f->joinable || (f->follow && !follow_current(f)) || f->key.hash.hi != x->key.hash.hi ||
 		    !view_eq(f->key.text, x->key.text))
 			continue;
 		/* A purge may have come since it began. */
-		if (!share_invalid(f) && may_join(f, x))
+		if (!share_invalid(f) && (f->opens ? part_fits(f->opens, x) : may_join(f, x)))
 			return f;
 	}
 	return NULL;
@@ -392,7 +403,7 @@ static int get_going(struct fill *f, struct exchange *x, const struct store_hit 
 	f->want_store |= x->collapsed;
 	if (err && x->collapsed)
 		follow_leave(f);
-	return err || x->collapsed ? err : start(f, x, &plan);
+	return err || x->collapsed ? err : fill_start(f, x, &plan);
 }
 
 /* Those that only wait to be written are the store's to bound. */
@@ -410,8 +421,12 @@ struct step fill_begin(struct exchange *x, bool want_store, const struct store_h
 	x->joins &= free;
 	if (f) {
 		x->collapsed = true;
+		if (f->opens) {
+			part_join(x, f->opens, fill_fwd_token(x->why));
+			return STEP_WAIT;
+		}
 		fill_attach(f, x);
-		if (f->state != FILL_HEAD && f->state != FILL_HELD)
+		if (f->state != FILL_HEAD && f->state != FILL_HELD && !f->keeping)
 			fill_tell_one(f, x);
 		return STEP_WAIT;
 	}
@@ -455,7 +470,7 @@ void fill_background(struct exchange *x, const struct store_hit *validate)
 	/* What another process does already need not be followed. */
 	if (share_claim(f, x) == SHARE_THEIRS)
 		share_unclaim(f);
-	else if (note_stored(f, x, validate, &plan) == 0 && start(f, x, &plan) == 0)
+	else if (note_stored(f, x, validate, &plan) == 0 && fill_start(f, x, &plan) == 0)
 		fill_enter_table(f, true);
 	fill_unref(f);
 }

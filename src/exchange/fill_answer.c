@@ -1,4 +1,4 @@
-#include "share.h"
+#include "parts.h"
 #include "tags.h"
 
 #include "base/num.h"
@@ -34,7 +34,7 @@ bool fill_fits(struct fill *f, struct exchange *x, bool waited)
 		.stale_if_error = CACHE_DELTA_NONE,
 	};
 
-	if (f->state == FILL_FAILED)
+	if (f->state == FILL_FAILED || part_is_far(f, x))
 		return false;
 	/* A 304 may have made the response one that is not for others any more. */
 	if (f->revalidated && (f->fate != CACHE_UPDATE || (f->meta.flags & ~f->old_meta.flags & CACHE_F_NO_CACHE)))
@@ -194,6 +194,7 @@ int fill_on_head(void *arg, const struct http_head *head, uint64_t length, const
 	struct exchange *x;
 	struct http_head h;
 	bool tagged;
+	int err;
 
 	check_magic(f, FILL_MAGIC);
 	/* Nothing may be judged by a part of its fields. */
@@ -207,6 +208,19 @@ int fill_on_head(void *arg, const struct http_head *head, uint64_t length, const
 	own_head(f, head, date, &h);
 	if (f->validating && head->status == 304)
 		return on_304(f, &h);
+	f->want_store |= fill_answers_get(f, &h);
+	tagged = f->want_store && tags_of_response(f, &h) == 0;
+	tags_strip(f->listener, &h);
+	if (f->pf) {
+		err = part_fetch_head(f, &h, length);
+		if (err || f->pf)
+			return err;
+	}
+	if (f->asks_range && tagged) {
+		err = part_open(f, &h, length);
+		if (err)
+			return err < 0 ? err : 0;
+	}
 	/* Whoever asked may have left: those who wait are as good. */
 	x = f->first ? f->first : TAILQ_FIRST(&f->readers);
 	if (is_failure(head->status) && x && stale_allowed(f, x, true)) {
@@ -215,9 +229,6 @@ int fill_on_head(void *arg, const struct http_head *head, uint64_t length, const
 	}
 	if (f->has_old && is_failure(head->status) && f->background)
 		return LARDER_EPROTO; /* what is stored stays */
-	f->want_store |= fill_answers_get(f, &h);
-	tagged = f->want_store && tags_of_response(f, &h) == 0;
-	tags_strip(f->listener, &h);
 	if (lines_pass_head(&h, &f->pass_head))
 		return f->pass_head.err;
 	if (f->want_store)
@@ -251,7 +262,7 @@ int fill_on_head(void *arg, const struct http_head *head, uint64_t length, const
 
 /* ---- Telling the readers ---- */
 
-static const char *fwd_token(enum cache_reason why)
+const char *fill_fwd_token(enum cache_reason why)
 {
 	switch (why) {
 	case CACHE_USE_URI_MISS:
@@ -276,6 +287,22 @@ void fill_send_back(struct exchange *x, bool alone)
 	exchange_restart(x);
 }
 
+/* The same of a body that is stored in part: what is missing is fetched. */
+static void serve_part(struct fill *f, struct exchange *x, const struct stored_answer *a, struct store_hit *hit,
+                       const struct cache_status *cs)
+{
+	struct store *s = f->env->store;
+
+	/* A 304 has made it anew; the store may not know yet. */
+	if (a->head.ptr) {
+		hit->record.head = a->head;
+		hit->record.meta = *a->meta;
+	}
+	fill_detach(x);
+	exchange_run(x, part_answer(x, hit, cs->fwd, cs->fwd_status));
+	store_hit_done(s, hit);
+}
+
 static void serve_from_store(struct fill *f, struct exchange *x, struct stored_answer *a,
                              const struct cache_status *cs, int64_t age)
 {
@@ -283,10 +310,15 @@ static void serve_from_store(struct fill *f, struct exchange *x, struct stored_a
 	struct store_hit hit;
 
 	struct view selecting = buf_view(&f->selecting);
+	int found = lookup_again(x, f->choosing ? &selecting : NULL, f->old_id, &hit);
 
-	if (lookup_again(x, f->choosing ? &selecting : NULL, f->old_id, &hit) != STORE_FOUND) {
+	if (found == STORE_NONE) {
 		share_shut(f); /* of no use to others either */
 		fill_send_back(x, false);
+		return;
+	}
+	if (found == STORE_PART) {
+		serve_part(f, x, a, &hit, cs);
 		return;
 	}
 	if (!a->head.ptr) {
@@ -307,7 +339,7 @@ static void serve_revalidated(struct fill *f, struct exchange *x)
 	struct stored_answer a = {.head = buf_view(&f->head), .meta = &f->meta,
 		                  .etag = lines_field(buf_view(&f->head), V("ETag"))};
 	int64_t now = net_loop_wall_s(f->env->loop);
-	struct cache_status cs = {.fwd = fwd_token(x->why), .fwd_status = 304, .collapsed = x->collapsed,
+	struct cache_status cs = {.fwd = fill_fwd_token(x->why), .fwd_status = 304, .collapsed = x->collapsed,
 		                  .has_ttl = true, .ttl = cache_ttl(&f->meta, now)};
 
 	x->outcome = OUT_REVALIDATED;
@@ -345,7 +377,7 @@ static void serve_fetched(struct fill *f, struct exchange *x)
 	bool first = f->first == x;
 	struct stored_answer a = {.head = buf_view(first ? &f->pass_head : &f->head), .meta = &f->meta,
 		                  .length = f->length, .one_range = !f->spool};
-	struct cache_status cs = {.fwd = fwd_token(x->why), .fwd_status = f->status,
+	struct cache_status cs = {.fwd = fill_fwd_token(x->why), .fwd_status = f->status,
 		                  .stored = f->storable == CACHE_STORE_OK && !f->invalidated,
 		                  .collapsed = x->collapsed};
 	int64_t now = net_loop_wall_s(f->env->loop);
@@ -377,7 +409,8 @@ static void serve(struct fill *f, struct exchange *x)
 		/* Those who want the same other one begin again together. */
 		if (f->vary.len)
 			x->vary_guess = arena_view(&x->arena, buf_view(&f->vary));
-		fill_send_back(x, !fill_is_personal(f) && (!f->vary.len || f->storable != CACHE_STORE_OK));
+		fill_send_back(x, !fill_is_personal(f) && !part_is_far(f, x) &&
+		                          (!f->vary.len || f->storable != CACHE_STORE_OK));
 		return;
 	}
 	if (!route_destination_allowed(x, &f->info.addr))
@@ -420,7 +453,7 @@ static void fail(struct fill *f, struct exchange *x)
 	} else if (f->err == LARDER_EREFUSED && f->refusal.option) {
 		exchange_run(x, reply_refused(x, &f->refusal));
 	} else {
-		x->reason = x->fwd = fwd_token(x->why);
+		x->reason = x->fwd = fill_fwd_token(x->why);
 		exchange_run(x, reply_error(x, fill_error_status(f->err), f->proxy_error, f->detail));
 	}
 }

@@ -1,4 +1,4 @@
-#include "share.h"
+#include "parts.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -129,6 +129,8 @@ static int on_data(void *arg, struct view data)
 	size_t taken;
 
 	check_magic(f, FILL_MAGIC);
+	if (f->pf)
+		return part_fetch_data(f, data);
 	if (f->revalidated)
 		return 0; /* a 304 has no body; whatever this is, nobody wants it */
 	if (!spooling && f->nreaders == 0)
@@ -297,6 +299,12 @@ static void on_done(void *arg, const struct origin_result *result)
 	f->proxy_error = result->proxy_error;
 	if (result->err)
 		down_note(f, result);
+	if (f->pf) {
+		f->state = result->err ? FILL_FAILED : FILL_COMPLETE;
+		part_fetch_done(f, result);
+		fill_unref(f);
+		return;
+	}
 	pass_trailers(f, result->trailers);
 	if (result->err) {
 		snprintf(f->detail, sizeof(f->detail), "%s",
@@ -307,6 +315,7 @@ static void on_done(void *arg, const struct origin_result *result)
 	if (result->err) {
 		f->storable = f->storable == CACHE_STORE_OK ? CACHE_STORE_INCOMPLETE : f->storable;
 		share_shut(f);
+		part_keep(f);
 	} else if (f->revalidated) {
 		fill_commit_update(f);
 	} else {

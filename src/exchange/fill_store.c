@@ -1,6 +1,6 @@
 #include "share.h"
 
-static void describe(struct fill *f, struct store_record *r)
+void fill_describe(struct fill *f, struct store_record *r)
 {
 	*r = (struct store_record){
 		.meta = f->meta,
@@ -59,7 +59,7 @@ void fill_commit_as(struct fill *f, struct store_spool *spool, struct view head,
 		share_drop(f);
 		return;
 	}
-	describe(f, &r);
+	fill_describe(f, &r);
 	r.head = head;
 	r.etag = lines_field(head, V("ETag"));
 	r.meta.flags |= flags;
@@ -111,7 +111,7 @@ void fill_commit_update(struct fill *f)
 		return;
 	}
 	/* The Vary list stays that under which the record is kept. */
-	describe(f, &r);
+	fill_describe(f, &r);
 	if (!r.tags.ptr)
 		r.tags = V("");
 	if (f->fate == CACHE_UPDATE)

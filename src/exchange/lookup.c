@@ -1,4 +1,4 @@
-#include "exchange-private.h"
+#include "parts.h"
 
 #include "base/num.h"
 
@@ -163,15 +163,16 @@ int lookup_again(struct exchange *x, const struct view *selecting, uint64_t id, 
 	int found;
 
 	found = selecting ? store_find(x->env->store, &x->key, selecting, hit) : lookup_now(x, hit);
-	if (found == STORE_FOUND && hit->record.id != id) {
-		store_hit_done(x->env->store, hit);
+	if (found != STORE_FOUND && found != STORE_PART)
 		return STORE_NONE;
-	}
-	return found == STORE_FOUND ? STORE_FOUND : STORE_NONE;
+	if (hit->record.id == id)
+		return found;
+	store_hit_done(x->env->store, hit);
+	return STORE_NONE;
 }
 
 /* The stored response answers the request. */
-static struct step step_hit(struct exchange *x, struct store_hit *hit)
+static struct step step_hit(struct exchange *x, struct store_hit *hit, bool part)
 {
 	const struct store_record *r = &hit->record;
 	struct stored_answer a = {.head = r->head, .meta = &r->meta, .etag = r->etag,
@@ -179,6 +180,8 @@ static struct step step_hit(struct exchange *x, struct store_hit *hit)
 	struct cache_status cs = {.hit = true, .has_ttl = true};
 	int64_t now = net_loop_wall_s(x->env->loop);
 
+	if (part)
+		return part_answer(x, hit, NULL, 0);
 	cs.ttl = cache_ttl(&r->meta, now);
 	x->outcome = x->why == CACHE_USE_STALE_ALLOWED || cs.ttl < 0 ? OUT_STALE : OUT_HIT;
 	if (x->why == CACHE_USE_OFFLINE)
@@ -205,7 +208,7 @@ static bool may_have(struct exchange *x, const struct store_record *r)
 	return route_destination_allowed(x, &a);
 }
 
-static struct step judge(struct exchange *x, struct store_hit *hit)
+static struct step judge(struct exchange *x, struct store_hit *hit, bool part)
 {
 	int64_t now = net_loop_wall_s(x->env->loop);
 
@@ -213,14 +216,14 @@ static struct step judge(struct exchange *x, struct store_hit *hit)
 		return STEP_WAIT;
 	if (is_offline(x)) {
 		x->why = CACHE_USE_OFFLINE;
-		return step_hit(x, hit);
+		return step_hit(x, hit, part);
 	}
 	switch (cache_reuse(&x->listener->cache, x->req.head, &x->cc, &hit->record.meta, now, &x->why)) {
 	case CACHE_SERVE_STALE_REVALIDATE:
 		fill_background(x, hit);
-		return step_hit(x, hit);
+		return step_hit(x, hit, part);
 	case CACHE_SERVE:
-		return step_hit(x, hit);
+		return step_hit(x, hit, part);
 	case CACHE_TIMEOUT:
 		x->reason = cache_reason_token(x->why);
 		return reply_error(x, 504, NULL, "Only a stored answer was asked for (only-if-cached), and the stored one may not be used.");
@@ -231,7 +234,7 @@ static struct step judge(struct exchange *x, struct store_hit *hit)
 			break;
 		x->why = CACHE_USE_STALE_ALLOWED;
 		fill_background(x, hit);
-		return step_hit(x, hit);
+		return step_hit(x, hit, part);
 	}
 	/* HEAD is not worth a shared fetch: it goes to the origin by itself. */
 	if (x->method == HTTP_METHOD_HEAD)
@@ -259,7 +262,11 @@ static bool range_is_filled(struct exchange *x)
 {
 	struct view v = http_only(x->req.head, HTTP_RANGE), first, rest;
 	uint64_t n;
+	int noted = part_ranges_noted(x);
 
+	/* An origin that does not heed Range sends everything anyway. */
+	if (noted)
+		return noted == RANGES_NONE;
 	if (!v.ptr || !view_istarts(v, V("bytes=")))
 		return true; /* an unknown unit is ignored (RFC 9110 §14.2) */
 	first = view_cut(view_from(v, 6), '-', &rest);
@@ -280,13 +287,13 @@ static bool only_if_cached(const struct exchange *x)
 	return (x->cc.set & CACHE_CC_ONLY_IF_CACHED) && x->listener->cache.request_directives;
 }
 
-static struct step miss(struct exchange *x)
+struct step step_miss(struct exchange *x)
 {
 	bool store = x->method == HTTP_METHOD_GET;
 
 	if (store && (x->cc.set & CACHE_CC_NO_STORE) && x->listener->cache.request_directives)
 		x->veto = CACHE_STORE_REQUEST_NO_STORE;
-	else if (store && x->ranged && !range_is_filled(x))
+	else if (store && x->ranged && (x->alone || !x->whole) && !range_is_filled(x) && !part_may_open(x))
 		x->veto = CACHE_STORE_PARTIAL;
 
 	/* RFC 9111 §5.2.1.7 */
@@ -303,13 +310,14 @@ static struct step step_find(struct exchange *x)
 	int found;
 
 	x->why = CACHE_USE_URI_MISS;
+	x->open_range = view_make(NULL, 0);
 	x->seen = store_commits(x->env->store);
 	found = find(x, &hit);
 	if (found == STORE_COLD)
 		return STEP_WAIT;
-	if (found != STORE_FOUND)
-		return miss(x);
-	next = judge(x, &hit);
+	if (found != STORE_FOUND && found != STORE_PART)
+		return step_miss(x);
+	next = judge(x, &hit, found == STORE_PART);
 	store_hit_done(x->env->store, &hit);
 	return next;
 }

@@ -107,8 +107,8 @@ static int status_store(const struct keeper *k, struct buf *out)
 		                  larder_strerror(err));
 	buf_printf(out,
 	                  "store        %s: %" PRIu64 " of %" PRIu64 " bytes, %" PRIu64
-	                  " responses, %" PRIu64 " body files\n",
-	                  k->start->pool->store_dir, u.allocated, u.cap, u.records, u.blobs);
+	                  " responses, %" PRIu64 " body files, %" PRIu64 " bodies in part\n",
+	                  k->start->pool->store_dir, u.allocated, u.cap, u.records, u.blobs, u.parts);
 	return status_scrub(k, out);
 }
 

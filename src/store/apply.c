@@ -141,11 +141,11 @@ static int list_variant(struct write *w, const struct op *op, struct hash128 has
 	return ret;
 }
 
-static uint64_t charge_of(struct write *w, size_t size, uint64_t blob)
+uint64_t apply_charge(struct write *w, size_t size, uint64_t blocks)
 {
 	uint64_t pages = db_value_pages(w->s->db, size);
 
-	return (pages ? pages * w->pages.size : size + 32) + blob;
+	return (pages ? pages * w->pages.size : size + 32) + blocks;
 }
 
 static int write_row(struct write *w, struct hash128 hash, struct record *r)
@@ -168,8 +168,7 @@ static int put_response(struct write *w, struct op *op, struct hash128 hash, uin
 	int ret = fresh ? 0 : row_get(w, hash, &old), err = 0;
 	struct view tags = V("");
 
-	r->h.id = w->st.next_id++;
-	r->h.charge = charge_of(w, record_size(r), blob);
+	r->h.charge = apply_charge(w, record_size(r), blob);
 	by.charge = (int64_t)r->h.charge;
 	if (ret == LARDER_ECORRUPT) {
 		ret = row_drop_damaged(w, hash);
@@ -184,8 +183,8 @@ static int put_response(struct write *w, struct op *op, struct hash128 hash, uin
 		by.charge -= (int64_t)was.charge;
 		by.length -= (int64_t)was.length;
 		err = queue_recharge(w, &r->h, was.charge);
-		if (!err && was.blob)
-			err = blob_unref(w, was.digest);
+		if (!err)
+			err = row_drop_body(w, hash, &was);
 	} else {
 		w->st.records++;
 		by.responses = 1;
@@ -227,6 +226,24 @@ static bool room_for_insert(struct write *w, const struct record *r, struct hash
 	return write_room_queues(w, &cost, room_for_inserts(w->s->pool));
 }
 
+/* Its file becomes the body's. */
+static int take_file(struct write *w, struct op *op, struct hash128 hash, uint64_t *charge)
+{
+	struct blob_source from;
+	int err;
+
+	if (op->rec.h.blob == RECORD_PART) {
+		err = part_take(w, op, hash);
+		*charge = part_blocks(&op->rec.h);
+		return err;
+	}
+	from = (struct blob_source){op->spool->digest, op->spool->length, op->spool->fd, op->spool->name};
+	err = blob_take(w, &from, charge, &op->linked);
+	if (!err)
+		memcpy(op->rec.h.digest, op->spool->digest, RECORD_DIGEST);
+	return err;
+}
+
 static int apply_insert(struct write *w, struct op *op, bool *fatal)
 {
 	struct record *r = &op->rec, old;
@@ -235,18 +252,19 @@ static int apply_insert(struct write *w, struct op *op, bool *fatal)
 	uint64_t charge = 0;
 	int err = 0;
 
-	if (r->h.blob && (!op->synced || w->s->pool->intents >= POOL_INTENTS))
+	if (r->h.blob && (!op->synced || w->s->pool->intents >= POOL_INTENTS ||
+	                  w->s->pool->part_intents >= POOL_PARTS))
 		return APPLY_NO_ROOM;
 	if (!room_for_insert(w, r, hash, fresh))
 		return APPLY_NO_ROOM;
-	if (r->h.blob) {
-		err = blob_take(w, op->spool, &charge, &op->linked);
-		/* Files fail before rows are touched. */
-		*fatal = false;
-		if (err)
-			return err;
-		memcpy(r->h.digest, op->spool->digest, RECORD_DIGEST);
-	}
+	if (r->h.blob == RECORD_PART && !fresh && part_is_better(w, op, hash))
+		return LARDER_EAGAIN;
+	r->h.id = w->st.next_id++;
+	/* Files fail before rows are touched. */
+	if (r->h.blob)
+		err = take_file(w, op, hash, &charge);
+	if (err)
+		return err;
 	*fatal = true;
 	if (!fresh)
 		err = clear_way(w, op);
@@ -275,7 +293,7 @@ static int apply_update(struct write *w, struct op *op, bool *fatal)
 	if (ret != 1 || old.h.kind != RECORD_RESPONSE || old.h.id != op->id ||
 	    !view_eq(old.key, r->key))
 		return LARDER_ENOENT;
-	blob = old.h.blob ? was - charge_of(w, record_size(&old), 0) : 0;
+	blob = old.h.blob ? was - apply_charge(w, record_size(&old), 0) : 0;
 	old.head = r->head;
 	tags = old.tags;
 	if (!op->keep_tags)
@@ -288,7 +306,7 @@ static int apply_update(struct write *w, struct op *op, bool *fatal)
 	old.h.meta = r->h.meta;
 	old.h.etag_off = r->h.etag_off;
 	old.h.etag_len = r->h.etag_len;
-	old.h.charge = charge_of(w, record_size(&old), blob);
+	old.h.charge = apply_charge(w, record_size(&old), blob);
 	*fatal = true;
 	by.charge = (int64_t)old.h.charge - (int64_t)was;
 	err = tags_change(w, hash, old.key, tags, old.tags);
@@ -374,13 +392,15 @@ static int apply_remove_one(struct write *w, struct op *op, bool *fatal)
 	return ret;
 }
 
-static bool body_there(struct write *w, const struct record *r)
+static bool body_there(struct write *w, const struct record *r, struct hash128 hash)
 {
 	char path[BLOB_PATH_MAX];
 	struct stat st;
 
 	if (!r->h.blob)
 		return true;
+	if (r->h.blob == RECORD_PART)
+		return part_there(w->s, hash, &r->h);
 	blob_path(r->h.digest, path);
 	return fstatat(w->s->blobs_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 	       (uint64_t)st.st_size == r->h.length;
@@ -395,7 +415,7 @@ static int apply_drop(struct write *w, struct op *op, bool *fatal)
 	*fatal = true;
 	if (ret == LARDER_ECORRUPT)
 		return row_drop_damaged(w, op->key);
-	if (ret <= 0 || r.h.kind != RECORD_RESPONSE || body_there(w, &r))
+	if (ret <= 0 || r.h.kind != RECORD_RESPONSE || body_there(w, &r, op->key))
 		return ret < 0 ? ret : 0;
 	return row_drop(w, op->key, &r, NULL);
 }
@@ -425,6 +445,10 @@ int apply_op(struct write *w, struct op *op, bool *fatal)
 		return purge_apply(w, op, fatal);
 	case OP_REMOVE_ONE:
 		return apply_remove_one(w, op, fatal);
+	case OP_PART_EXTEND:
+	case OP_PART_FINISH:
+	case OP_PART_DROP:
+		return part_apply(w, op, target(w, op), fatal);
 	case OP_DROP:
 		break;
 	}

@@ -219,9 +219,13 @@ static int add_unqueued(struct audit *a, struct hash128 hash, uint64_t birth)
 static int count_response(struct audit *a, const struct record *r, struct hash128 hash, bool *bad)
 {
 	enum check_place place = check_place(&a->look, r, hash);
-	struct known *k = r->h.blob ? known(a, r->h.digest) : NULL;
+	struct known *k = r->h.blob == RECORD_BLOB ? known(a, r->h.digest) : NULL;
 
 	a->sum.records++;
+	if (r->h.blob == RECORD_PART) {
+		a->sum.parts++;
+		a->sum.part_bytes += part_blocks(&r->h);
+	}
 	if (place == CHECK_SMALL)
 		a->sum.small_bytes += r->h.charge;
 	else
@@ -281,11 +285,18 @@ static int look_main(struct audit *a, struct view key, struct view row)
 
 static int look_queue(struct audit *a, struct view key, struct view row)
 {
+	struct record_doomed_part d;
 	uint8_t queue = key.len == 9 ? (uint8_t)key.ptr[0] : UINT8_MAX;
 
 	a->sum.small_rows += queue == RECORD_SMALL;
 	a->sum.main_rows += queue == RECORD_MAIN;
 	a->sum.doomed += queue == RECORD_DOOMED;
+	if (queue == RECORD_DOOMED && row.len == sizeof(d)) {
+		memcpy(&d, row.ptr, sizeof(d));
+		a->sum.parts++;
+		a->sum.part_bytes += d.bytes;
+		a->sum.doomed_bytes += d.bytes;
+	}
 	if (check_queue(&a->look, key, row))
 		fault(a, FAULT_QUEUE, key);
 	return 0;
@@ -329,6 +340,30 @@ static int orphans_in(struct audit *a, DIR *d)
 	return ret;
 }
 
+static int part_orphans(struct audit *a)
+{
+	int fd = openat(a->s->parts_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), ret = 0;
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct record_part name;
+	struct dirent *e;
+
+	while (d && !ret && (e = readdir(d))) {
+		if (!part_name(e->d_name, &name))
+			continue;
+		ret = part_known(a->s->db, a->look.txn, &name);
+		if (ret == 0)
+			fault(a, FAULT_PART_ORPHAN, view_make((char *)&name, sizeof(name)));
+		ret = ret < 0 ? ret : 0;
+		if (!ret && a->nfaults == AUDIT_BATCH)
+			ret = audit_settle(a);
+	}
+	if (d)
+		closedir(d);
+	else if (fd >= 0)
+		close(fd);
+	return ret;
+}
+
 static int orphans_step(struct audit *a)
 {
 	DIR *d = NULL;
@@ -338,7 +373,7 @@ static int orphans_step(struct audit *a)
 		a->dir++;
 	if (!d) {
 		a->stage++;
-		return 0;
+		return part_orphans(a);
 	}
 	a->sum.dirs++;
 	err = orphans_in(a, d);
@@ -453,7 +488,8 @@ static bool totals_hold(struct audit *a)
 	       st.blob_bytes == a->sum.blob_bytes && st.doomed == a->sum.doomed &&
 	       st.doomed_bytes == a->sum.doomed_bytes && st.small_bytes == a->sum.small_bytes &&
 	       st.main_bytes == a->sum.main_bytes && st.small_rows == a->sum.small_rows &&
-	       st.main_rows == a->sum.main_rows;
+	       st.main_rows == a->sum.main_rows && st.parts == a->sum.parts &&
+	       st.part_bytes == a->sum.part_bytes;
 }
 
 static int step(struct audit *a)

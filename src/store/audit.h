@@ -36,6 +36,7 @@ enum audit_stage {
 
 enum fault_kind {
 	FAULT_ORPHAN,   /* digest */
+	FAULT_PART_ORPHAN, /* struct record_part */
 	FAULT_BLOB_ROW, /* key of a row that can't be read */
 	FAULT_FILE,     /* digest */
 	FAULT_ENTRY,    /* hash */

@@ -76,9 +76,25 @@ bool check_file_same(struct store *s, const uint8_t *digest, const struct file_m
 
 /* ---- Entries ---- */
 
-static const char *check_blob(const struct look *l, const struct record *r)
+static const char *check_part(const struct look *l, const struct record *r, struct hash128 hash)
+{
+	struct store_extents have = {0};
+	int err = store_extents_load(&have, r->extents, r->h.length);
+
+	store_extents_fini(&have);
+	if (err == LARDER_ECORRUPT)
+		return "lists stretches of its body that can't be";
+	if (!part_there(l->s, hash, &r->h))
+		return "has a file for parts of its body that is missing or has another length";
+	return NULL;
+}
+
+static const char *check_blob(const struct look *l, const struct record *r, struct hash128 hash)
 {
 	struct record_blob b;
+
+	if (r->h.blob == RECORD_PART)
+		return check_part(l, r, hash);
 
 	if (!r->h.blob)
 		return NULL;
@@ -110,7 +126,7 @@ static const char *check_response(const struct look *l, const struct record *r, 
 	if (r->vary.len && (look_entry(l, primary, &m) != 1 || m.h.kind != RECORD_MARKER ||
 	                    !view_eq(m.key, r->key) || !lists(&m, hash)))
 		return "is a variant that its key does not list";
-	return check_blob(l, r);
+	return check_blob(l, r, hash);
 }
 
 static const char *check_marker(const struct look *l, const struct record *m)
@@ -277,7 +293,8 @@ const char *check_queue(const struct look *l, struct view key, struct view row)
 	struct record_queue_row q;
 	struct record r;
 
-	if (key.len == 9 && key.ptr[0] == RECORD_DOOMED && row.len == RECORD_DIGEST)
+	if (key.len == 9 && key.ptr[0] == RECORD_DOOMED &&
+	    (row.len == RECORD_DIGEST || row.len == sizeof(struct record_doomed_part)))
 		return NULL;
 	if (key.len != 9 || key.ptr[0] > RECORD_MAIN || row.len != sizeof(q))
 		return "of the table queues has the wrong size";

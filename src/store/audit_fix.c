@@ -138,6 +138,24 @@ static bool still_orphan(const struct audit *a, const struct look *l, const stru
 	return say_file(t, f, "belongs to nothing");
 }
 
+static bool still_part_orphan(const struct audit *a, const struct look *l, const struct fault *f,
+                              struct text *t)
+{
+	struct record_part name;
+	char path[BLOB_PATH_MAX];
+	struct stat st;
+
+	memcpy(&name, f->key, sizeof(name));
+	part_path(&name, path);
+	if (part_known(l->s->db, l->txn, &name) != 0 ||
+	    fstatat(l->s->parts_fd, path, &st, AT_SYMLINK_NOFOLLOW))
+		return false;
+	if (!a->exclusive && !a->fix && st.st_ctime + ORPHAN_AGE > clock_wall_s())
+		return false;
+	snprintf(t->p, sizeof(t->p), "the file parts/%s belongs to nothing", path);
+	return true;
+}
+
 static bool still_blob_row(const struct look *l, const struct fault *f, struct text *t)
 {
 	struct view row;
@@ -197,6 +215,8 @@ static bool still(const struct audit *a, const struct look *l, const struct faul
 	switch (f->kind) {
 	case FAULT_ORPHAN:
 		return still_orphan(a, l, f, t);
+	case FAULT_PART_ORPHAN:
+		return still_part_orphan(a, l, f, t);
 	case FAULT_BLOB_ROW:
 		return still_blob_row(l, f, t);
 	case FAULT_FILE:
@@ -338,6 +358,17 @@ static int fix_orphan(struct write *w, const struct fault *f)
 	return ret < 0 ? ret : 0;
 }
 
+static int fix_part_orphan(struct write *w, const struct fault *f)
+{
+	struct record_part name;
+	int ret;
+
+	memcpy(&name, f->key, sizeof(name));
+	ret = part_remove_orphan(w, &name);
+	stat_add_mt(&w->s->stats->orphans, ret == 1);
+	return ret < 0 ? ret : 0;
+}
+
 static int fix_queue(struct write *w, const struct fault *f)
 {
 	if (f->len == 9 && f->key[0] == RECORD_SMALL)
@@ -366,6 +397,8 @@ static int fix(const struct audit *a, struct write *w, const struct fault *f)
 	switch (f->kind) {
 	case FAULT_ORPHAN:
 		return fix_orphan(w, f);
+	case FAULT_PART_ORPHAN:
+		return fix_part_orphan(w, f);
 	case FAULT_BLOB_ROW:
 		return del(w, DB_BLOBS, f);
 	case FAULT_FILE:

@@ -64,18 +64,18 @@ static int put(struct write *w, const uint8_t *digest, struct record_blob *b)
 	              view_make(b, sizeof(*b)));
 }
 
-static int link_once(const struct store_spool *sp, int blobs_fd, const char *path)
+int blob_link(struct store *s, const struct blob_source *from, int to_fd, const char *path)
 {
-	char from[40];
+	char self[40];
 
-	if (sp->name[0])
-		return linkat(sp->store->spool_fd, sp->name, blobs_fd, path, 0) ? errno : 0;
-	snprintf(from, sizeof(from), "/proc/self/fd/%d", sp->fd);
-	return linkat(AT_FDCWD, from, blobs_fd, path, AT_SYMLINK_FOLLOW) ? errno : 0;
+	if (from->temp[0])
+		return linkat(s->spool_fd, from->temp, to_fd, path, 0) ? errno : 0;
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", from->fd);
+	return linkat(AT_FDCWD, self, to_fd, path, AT_SYMLINK_FOLLOW) ? errno : 0;
 }
 
 /* What stands at the path belongs to no row, or to one whose file is not as it should be. */
-static int link_spool(struct write *w, const struct store_spool *sp)
+static int link_file(struct write *w, const struct blob_source *from)
 {
 	struct store *s = w->s;
 	char path[BLOB_PATH_MAX], dir[3];
@@ -83,24 +83,24 @@ static int link_spool(struct write *w, const struct store_spool *sp)
 
 	if (s->pool->intents >= POOL_INTENTS)
 		return LARDER_ELIMIT;
-	blob_path(sp->digest, path);
-	memcpy(s->pool->intent[s->pool->intents], sp->digest, RECORD_DIGEST);
+	blob_path(from->digest, path);
+	memcpy(s->pool->intent[s->pool->intents], from->digest, RECORD_DIGEST);
 	__atomic_store_n(&s->pool->intents, s->pool->intents + 1, __ATOMIC_SEQ_CST);
-	err = link_once(sp, s->blobs_fd, path);
+	err = blob_link(s, from, s->blobs_fd, path);
 	if (err == ENOENT) {
 		view_copy(view_make(path, 2), dir, sizeof(dir));
 		if (mkdirat(s->blobs_fd, dir, 0700) == 0) {
 			w->st.dirs++;
 			w->dirs_made = true;
 		}
-		err = link_once(sp, s->blobs_fd, path);
+		err = blob_link(s, from, s->blobs_fd, path);
 	} else if (err == EEXIST) {
 		unlinkat(s->blobs_fd, path, 0);
-		err = link_once(sp, s->blobs_fd, path);
+		err = blob_link(s, from, s->blobs_fd, path);
 	}
 	if (err)
 		return larder_from_errno(err);
-	w->dirs[sp->digest[0]] = true;
+	w->dirs[from->digest[0]] = true;
 	return 0;
 }
 
@@ -114,35 +114,35 @@ static bool file_there(struct store *s, const uint8_t *digest, uint64_t length)
 	       (uint64_t)st.st_size == length;
 }
 
-static uint64_t spool_charge(const struct store_spool *sp)
+static uint64_t charge_of(const struct blob_source *from)
 {
-	uint64_t round = (sp->length + 4095) / 4096 * 4096, blocks;
+	uint64_t round = (from->length + 4095) / 4096 * 4096, blocks;
 	struct stat st;
 
-	if (fstat(sp->fd, &st))
+	if (fstat(from->fd, &st))
 		return round;
 	blocks = (uint64_t)st.st_blocks * 512;
 	return blocks > round ? blocks : round;
 }
 
-int blob_take(struct write *w, const struct store_spool *sp, uint64_t *charge, bool *linked)
+int blob_take(struct write *w, const struct blob_source *from, uint64_t *charge, bool *linked)
 {
 	struct record_blob b;
-	int ret = get(w, sp->digest, &b), err;
+	int ret = get(w, from->digest, &b), err;
 
 	*linked = false;
 	if (ret < 0 && ret != LARDER_ECORRUPT)
 		return ret;
-	if (ret != 1 || b.length != sp->length) {
-		b = (struct record_blob){.length = sp->length, .charge = spool_charge(sp)};
+	if (ret != 1 || b.length != from->length) {
+		b = (struct record_blob){.length = from->length, .charge = charge_of(from)};
 		w->st.blobs++;
 		w->st.blob_bytes += b.charge;
 		ret = 0;
 	} else if (!b.refs) {
 		count_down(&w->st.doomed_bytes, b.charge);
 	}
-	if (!ret || !file_there(w->s, sp->digest, sp->length)) {
-		err = link_spool(w, sp);
+	if (!ret || !file_there(w->s, from->digest, from->length)) {
+		err = link_file(w, from);
 		if (err) {
 			if (!ret) {
 				w->st.blobs--;
@@ -159,7 +159,7 @@ int blob_take(struct write *w, const struct store_spool *sp, uint64_t *charge, b
 	}
 	b.refs++;
 	*charge = b.charge;
-	return put(w, sp->digest, &b);
+	return put(w, from->digest, &b);
 }
 
 int blob_ref(struct write *w, const uint8_t *digest, uint64_t *charge)
@@ -244,6 +244,7 @@ int blob_bury(struct write *w, unsigned max)
 	static const struct write_cost cost = {
 	        .touch = {[DB_QUEUES] = 1, [DB_BLOBS] = 1},
 	};
+	struct record_doomed_part part;
 	uint8_t digest[RECORD_DIGEST];
 	int ret = 0;
 
@@ -261,6 +262,9 @@ int blob_bury(struct write *w, unsigned max)
 		if (val.len == RECORD_DIGEST) {
 			memcpy(digest, val.ptr, sizeof(digest));
 			ret = bury_one(w, digest);
+		} else if (val.len == sizeof(part)) {
+			memcpy(&part, val.ptr, sizeof(part));
+			ret = part_bury(w, &part);
 		}
 		if (ret >= 0)
 			ret = db_del(w->s->db, w->txn, DB_QUEUES, queue_key_view(&k));

@@ -46,6 +46,9 @@ static void file_close(struct store *s, struct store_file *file)
 	check(!file->cached && !file->refs);
 	map_drop(s, file);
 	close(file->fd);
+	if (file->temp)
+		unlinkat(s->spool_fd, file->temp, 0);
+	free(file->temp);
 	pool_closed(s->pool, s->slot, file->digest);
 	file->magic = 0;
 	free(file);
@@ -81,15 +84,19 @@ void files_fini(struct store *s)
 	f->table = NULL;
 }
 
-static int file_open(struct store *s, const uint8_t *digest, int *fd)
+static int file_open(struct store *s, const uint8_t *digest, bool part, int *fd)
 {
 	static uint64_t told;
 	char path[BLOB_PATH_MAX];
 
-	blob_path(digest, path);
+	if (part)
+		part_path((const struct record_part *)digest, path);
+	else
+		blob_path(digest, path);
 	pool_opens(s->pool, s->slot, digest);
 	for (;;) {
-		*fd = openat(s->blobs_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		*fd = openat(part ? s->parts_fd : s->blobs_fd, path,
+		             (part ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW);
 		if (*fd >= 0)
 			return 0;
 		if ((errno != EMFILE && errno != ENFILE) || !shrink(s))
@@ -97,45 +104,26 @@ static int file_open(struct store *s, const uint8_t *digest, int *fd)
 	}
 	pool_closed(s->pool, s->slot, digest);
 	if (errno != ENOENT)
-		log_limited(&told, LOG_L_ERROR, "store: %s/blobs/%s can't be opened: %s", s->dir,
-		            path, strerror(errno));
+		log_limited(&told, LOG_L_ERROR, "store: %s/%s/%s can't be opened: %s", s->dir,
+		            part ? "parts" : "blobs", path, strerror(errno));
 	return larder_from_errno(errno);
 }
 
-int files_get(struct store *s, const uint8_t *digest, uint64_t length, struct store_file **out)
+/* Takes the descriptor over. */
+static struct store_file *add(struct store *s, const uint8_t *digest, bool part, uint64_t length, int fd)
 {
 	struct files *f = &s->files;
-	struct store_file *file;
-	struct stat st;
-	int fd, err;
+	struct store_file *file = calloc(1, sizeof(*file));
 
-	LIST_FOREACH (file, chain(f, digest), chain) {
-		if (file->gone || memcmp(file->digest, digest, RECORD_DIGEST) ||
-		    file->length != length)
-			continue;
-		TAILQ_REMOVE(&f->lru, file, lru);
-		TAILQ_INSERT_TAIL(&f->lru, file, lru);
-		file->refs++;
-		*out = file;
-		return 0;
-	}
-	err = file_open(s, digest, &fd);
-	if (err)
-		return err;
-	if (fstat(fd, &st) || (uint64_t)st.st_size != length) {
-		close(fd);
-		pool_closed(s->pool, s->slot, digest);
-		return LARDER_ECORRUPT;
-	}
-	file = calloc(1, sizeof(*file));
 	if (!file) {
 		close(fd);
 		pool_closed(s->pool, s->slot, digest);
-		return LARDER_ENOMEM;
+		return NULL;
 	}
 	file->magic = FILE_MAGIC;
 	file->refs = 1;
 	file->fd = fd;
+	file->part = part;
 	file->length = length;
 	memcpy(file->digest, digest, RECORD_DIGEST);
 	/* One too many while all are being read stays in the table as long as it is read: what it
@@ -146,8 +134,76 @@ int files_get(struct store *s, const uint8_t *digest, uint64_t length, struct st
 	TAILQ_INSERT_TAIL(&f->lru, file, lru);
 	file->cached = true;
 	f->n++;
-	*out = file;
-	return 0;
+	return file;
+}
+
+static int get(struct store *s, const uint8_t *digest, bool part, uint64_t length,
+               struct store_file **out)
+{
+	struct files *f = &s->files;
+	struct store_file *file;
+	struct stat st;
+	int fd, err;
+
+	LIST_FOREACH (file, chain(f, digest), chain) {
+		if (file->gone || file->part != part || memcmp(file->digest, digest, RECORD_DIGEST) ||
+		    file->length != length)
+			continue;
+		TAILQ_REMOVE(&f->lru, file, lru);
+		TAILQ_INSERT_TAIL(&f->lru, file, lru);
+		file->refs++;
+		*out = file;
+		return 0;
+	}
+	err = file_open(s, digest, part, &fd);
+	if (err)
+		return err;
+	if (fstat(fd, &st) || (uint64_t)st.st_size != length) {
+		close(fd);
+		pool_closed(s->pool, s->slot, digest);
+		return LARDER_ECORRUPT;
+	}
+	*out = add(s, digest, part, length, fd);
+	return *out ? 0 : LARDER_ENOMEM;
+}
+
+int files_get(struct store *s, const uint8_t *digest, uint64_t length, struct store_file **out)
+{
+	return get(s, digest, false, length, out);
+}
+
+/* Files in parts/ stand among the others under their name, filled up with zeros. */
+struct padded_name {
+	struct record_part name;
+	uint8_t zeros[RECORD_DIGEST - sizeof(struct record_part)];
+};
+
+int files_get_part(struct store *s, const struct record_part *name, uint64_t length,
+                   struct store_file **out)
+{
+	struct padded_name n = {.name = *name};
+
+	return get(s, (const uint8_t *)&n, true, length, out);
+}
+
+struct store_file *files_add_part(struct store *s, const struct record_part *name, uint64_t length,
+                                  int fd, const char *temp)
+{
+	struct padded_name n = {.name = *name};
+	char *copy = temp[0] ? strdup(temp) : NULL;
+	struct store_file *file;
+
+	if (temp[0] && !copy) {
+		close(fd);
+		return NULL;
+	}
+	pool_opens(s->pool, s->slot, (const uint8_t *)&n);
+	file = add(s, (const uint8_t *)&n, true, length, fd);
+	if (file)
+		file->temp = copy;
+	else
+		free(copy);
+	return file;
 }
 
 void files_purge(struct store *s)
@@ -184,6 +240,13 @@ int store_file_fd(const struct store_file *f)
 {
 	check_magic(f, FILE_MAGIC);
 	return f->fd;
+}
+
+struct store_file *store_file_ref(struct store_file *f)
+{
+	check_magic(f, FILE_MAGIC);
+	f->refs++;
+	return f;
 }
 
 void store_file_unref(struct store *s, struct store_file *f)

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "log/log.h"
 #include "purge.h"
+#include "write.h"
 
 void store_key_init(const struct store *s, struct view text, struct store_key *key)
 {
@@ -61,17 +62,26 @@ static void damaged(struct store *s, struct hash128 hash)
 	op_drop_row(s, hash);
 }
 
-/* 1, 0, or negative. An eviction may have removed the file after our snapshot: *again. */
-static int get_body(struct store *s, const struct record *r, struct store_hit *hit)
+/* 1, 0, STORE_PART, or negative. An eviction may have removed the file after our snapshot: *again. */
+static int get_body(struct store *s, const struct record *r, struct hash128 hash,
+                    struct store_hit *hit)
 {
+	struct record_part name;
+	int err;
+
+	if (r->h.blob == RECORD_PART) {
+		name = part_name_of(hash, r->h.id);
+		hit->extents = r->extents;
+		err = files_get_part(s, &name, r->h.length, &hit->file);
+		return err ? err : STORE_PART;
+	}
 	if (!r->h.length)
 		return 1;
 	if (!r->h.blob) {
 		hit->body = r->body;
 		return 1;
 	}
-	int err = files_get(s, r->h.digest, r->h.length, &hit->file);
-
+	err = files_get(s, r->h.digest, r->h.length, &hit->file);
 	return err ? err : 1;
 }
 
@@ -108,7 +118,7 @@ static int find_once(struct store *s, const struct store_key *key, const struct 
 	else if (ret == 1 && is_purged(s, &r))
 		ret = 0;
 	else if (ret == 1)
-		ret = get_body(s, &r, hit);
+		ret = get_body(s, &r, *hash, hit);
 	if (ret <= 0 || ret == STORE_COLD) {
 		read_end(s, txn);
 		return ret;
@@ -130,7 +140,7 @@ static int find(struct store *s, const struct store_key *key, const struct view 
 	if (ret == STORE_COLD)
 		return ret;
 	stat_add(&s->stats->lookups, 1);
-	if (ret == STORE_FOUND) {
+	if (ret == STORE_FOUND || ret == STORE_PART) {
 		stat_add(&s->stats->hits, 1);
 		pool_use(s->pool, hash);
 	} else if (ret == STORE_VARIES && s->warm.wary) {

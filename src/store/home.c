@@ -232,6 +232,8 @@ static int prepare_folders(int dir_fd, uid_t uid, gid_t gid)
 	if (!err)
 		err = open_folder(dir_fd, "blobs", uid, gid, NULL);
 	if (!err)
+		err = open_folder(dir_fd, "parts", uid, gid, NULL);
+	if (!err)
 		err = open_folder(dir_fd, "spool", uid, gid, &spool_fd);
 	if (err)
 		return err;

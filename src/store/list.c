@@ -252,13 +252,29 @@ static bool keep_texts(struct store_list *l, struct store_entry *e)
 	return true;
 }
 
+static void read_extents(const struct record *r, struct store_entry *e)
+{
+	struct store_extents have = {0};
+
+	e->present = r->h.length;
+	if (r->h.blob != RECORD_PART)
+		return;
+	e->present = 0;
+	if (store_extents_load(&have, r->extents, r->h.length) == 0) {
+		e->present = store_extents_bytes(&have);
+		e->extents = have.n;
+	}
+	store_extents_fini(&have);
+}
+
 static void read_digest(struct store_list *l, const struct record *r, struct store_entry *e)
 {
 	static const char hex[] = "0123456789abcdef";
 	struct record_blob b;
 	struct view row;
 
-	e->blob = r->h.blob;
+	e->blob = r->h.blob == RECORD_BLOB;
+	e->part = r->h.blob == RECORD_PART;
 	if (!e->blob)
 		return;
 	for (size_t i = 0; i < RECORD_DIGEST; i++) {
@@ -291,6 +307,7 @@ static int add_response(struct store_list *l, const struct record *r, struct vie
 	record_export(r, &e->record);
 	e->charge = r->h.charge;
 	read_digest(l, r, e);
+	read_extents(r, e);
 	e->queue = l->range.exact ? queue_of(l, r) : 2;
 	if (!keep_texts(l, e))
 		return LARDER_ENOMEM;
@@ -458,6 +475,8 @@ int store_entry_body(struct store *s, const struct store_entry *e, struct buf *i
 		ret = LARDER_ENOENT;
 	if (!ret && (r.h.kind != RECORD_RESPONSE || r.h.id != e->record.id))
 		ret = LARDER_ENOENT;
+	if (!ret && r.h.blob == RECORD_PART)
+		ret = LARDER_EAGAIN;
 	if (!ret && !r.h.blob)
 		ret = buf_addv(inlined, r.body);
 	db_abort(txn);

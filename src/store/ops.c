@@ -8,6 +8,10 @@ void op_free(struct op *op)
 	if (!op)
 		return;
 	store_spool_unref(op->spool);
+	if (op->file)
+		store_file_unref(op->store, op->file);
+	if (op->reserved)
+		pool_sub(&op->store->slot->spools, op->reserved);
 	free(op);
 }
 
@@ -20,7 +24,7 @@ void ops_done(struct store *s, struct op_list *list)
 		s->waits.queued -= op->bytes;
 		if (!op->err)
 			wait_moved(s, WAIT_QUEUE);
-		if (op->linked && !op->err)
+		if (op->linked && !op->err && op->spool)
 			spool_linked(op->spool);
 		if (op->purged)
 			op->purged(op->arg, op->err, &op->n);
@@ -38,9 +42,8 @@ static char *keep(char *p, struct view from, struct view *to)
 	return p + from.len;
 }
 
-/* With copies of the record's texts (all but the body). */
-static struct op *op_new(enum op_kind kind, const struct store_key *key,
-                         const struct store_record *record, store_done_fn *done, void *arg)
+struct op *op_new(struct store *s, enum op_kind kind, const struct store_key *key,
+                  const struct store_record *record, store_done_fn *done, void *arg)
 {
 	static const struct store_record nothing;
 	const struct store_record *from = record ? record : &nothing;
@@ -52,6 +55,7 @@ static struct op *op_new(enum op_kind kind, const struct store_key *key,
 	if (!op)
 		return NULL;
 	op->kind = kind;
+	op->store = s;
 	op->key = key->hash;
 	op->bytes = sizeof(*op) + len;
 	op->done = done;
@@ -74,14 +78,25 @@ static struct op *op_new(enum op_kind kind, const struct store_key *key,
 	return op;
 }
 
-static bool too_long(const struct store_key *key, const struct store_record *r)
+bool op_urgent(const struct op *op)
+{
+	return op->kind == OP_REMOVE || op->kind == OP_REMOVE_ONE || op->kind == OP_PART_DROP ||
+	       (op->kind == OP_INSERT && op->rec.h.blob == RECORD_PART);
+}
+
+int op_fd(const struct op *op)
+{
+	return op->file ? op->file->fd : op->spool->fd;
+}
+
+bool op_too_long(const struct store_key *key, const struct store_record *r)
 {
 	return key->text.len > RECORD_TEXT_MAX || r->selecting.len > RECORD_TEXT_MAX ||
 	       r->vary.len > RECORD_TEXT_MAX || r->head.len > RECORD_TEXT_MAX ||
 	       !tags_valid(r->tags);
 }
 
-static int queue(struct store *s, struct op *op)
+int op_queue(struct store *s, struct op *op)
 {
 	int err = writer_queue(s, op);
 
@@ -98,13 +113,13 @@ int store_commit(struct store *s, const struct store_key *key, const struct stor
 
 	check_magic(s, STORE_MAGIC);
 	check(s->loop && sp->store == s);
-	if (too_long(key, record))
+	if (op_too_long(key, record))
 		return LARDER_ELIMIT;
 	err = spool_seal(sp);
 	if (err)
 		return err;
 	check(record->length == sp->length);
-	op = op_new(OP_INSERT, key, record, done, arg);
+	op = op_new(s, OP_INSERT, key, record, done, arg);
 	if (!op)
 		return LARDER_ENOMEM;
 	op->spool = sp;
@@ -115,7 +130,7 @@ int store_commit(struct store *s, const struct store_key *key, const struct stor
 		op->rec.body = view_make(sp->mem, (size_t)sp->length);
 		op->bytes += (size_t)sp->length;
 	}
-	return queue(s, op);
+	return op_queue(s, op);
 }
 
 int store_update(struct store *s, const struct store_key *key, const struct store_record *record,
@@ -124,13 +139,13 @@ int store_update(struct store *s, const struct store_key *key, const struct stor
 	struct op *op;
 
 	check_magic(s, STORE_MAGIC);
-	if (too_long(key, record))
+	if (op_too_long(key, record))
 		return LARDER_ELIMIT;
-	op = op_new(OP_UPDATE, key, record, done, arg);
+	op = op_new(s, OP_UPDATE, key, record, done, arg);
 	if (!op)
 		return LARDER_ENOMEM;
 	op->id = id;
-	return queue(s, op);
+	return op_queue(s, op);
 }
 
 int store_alias(struct store *s, const struct store_key *key, const struct store_record *record,
@@ -140,14 +155,14 @@ int store_alias(struct store *s, const struct store_key *key, const struct store
 
 	check_magic(s, STORE_MAGIC);
 	check(record->vary.len > 0);
-	if (too_long(key, record))
+	if (op_too_long(key, record))
 		return LARDER_ELIMIT;
-	op = op_new(OP_ALIAS, key, record, done, arg);
+	op = op_new(s, OP_ALIAS, key, record, done, arg);
 	if (!op)
 		return LARDER_ENOMEM;
 	op->from = record_variant(key->hash, from, s->seed);
 	op->id = id;
-	return queue(s, op);
+	return op_queue(s, op);
 }
 
 int store_remove_one(struct store *s, const struct store_key *key, const struct store_record *record,
@@ -157,13 +172,13 @@ int store_remove_one(struct store *s, const struct store_key *key, const struct 
 	struct op *op;
 
 	check_magic(s, STORE_MAGIC);
-	if (too_long(key, &where))
+	if (op_too_long(key, &where))
 		return LARDER_ELIMIT;
-	op = op_new(OP_REMOVE_ONE, key, &where, done, arg);
+	op = op_new(s, OP_REMOVE_ONE, key, &where, done, arg);
 	if (!op)
 		return LARDER_ENOMEM;
 	op->id = id;
-	return queue(s, op);
+	return op_queue(s, op);
 }
 
 int store_remove(struct store *s, const struct store_key *key, store_done_fn *done, void *arg)
@@ -171,8 +186,8 @@ int store_remove(struct store *s, const struct store_key *key, store_done_fn *do
 	struct op *op;
 
 	check_magic(s, STORE_MAGIC);
-	op = op_new(OP_REMOVE, key, NULL, done, arg);
-	return op ? queue(s, op) : LARDER_ENOMEM;
+	op = op_new(s, OP_REMOVE, key, NULL, done, arg);
+	return op ? op_queue(s, op) : LARDER_ENOMEM;
 }
 
 int store_purge_key(struct store *s, const struct store_key *key, bool soft, store_purged_fn *done,
@@ -181,19 +196,19 @@ int store_purge_key(struct store *s, const struct store_key *key, bool soft, sto
 	struct op *op;
 
 	check_magic(s, STORE_MAGIC);
-	op = op_new(OP_REMOVE, key, NULL, NULL, arg);
+	op = op_new(s, OP_REMOVE, key, NULL, NULL, arg);
 	if (!op)
 		return LARDER_ENOMEM;
 	op->soft = soft;
 	op->purged = done;
-	return queue(s, op);
+	return op_queue(s, op);
 }
 
 void op_drop_row(struct store *s, struct hash128 row)
 {
 	struct store_key key = {.hash = row};
-	struct op *op = s->loop ? op_new(OP_DROP, &key, NULL, NULL, NULL) : NULL;
+	struct op *op = s->loop ? op_new(s, OP_DROP, &key, NULL, NULL, NULL) : NULL;
 
 	if (op)
-		queue(s, op);
+		op_queue(s, op);
 }

@@ -16,6 +16,7 @@
 
 #define POOL_SLOTS   256
 #define POOL_INTENTS 1024
+#define POOL_PARTS   256  /* intents of files in parts/ */
 #define POOL_USE_MAX 3
 #define POOL_OPEN    4096 /* cells for open body files, by digest */
 #define POOL_PURGES  1024 /* that are remembered */
@@ -65,7 +66,7 @@ struct pool {
 	uint64_t cap;
 	uint64_t map;     /* address space of the index */
 	uint64_t index;   /* allocated to the index, with what the running transaction may add */
-	uint64_t blobs;   /* allocated to body files and their directories */
+	uint64_t blobs;   /* allocated to body files, whole and in parts, and their directories */
 	uint64_t dirs;    /* allocated to the folders of body files, when last looked */
 	uint64_t doomed;  /* body files that a transaction has yet to unlink */
 	uint64_t full;    /* while the disk has less room than the cap: what there was; else 0 */
@@ -87,6 +88,10 @@ struct pool {
 	 * takes them away. Written only under the index's write lock. */
 	uint32_t intents;
 	uint8_t intent[POOL_INTENTS][32];
+	uint32_t part_intents;
+	struct pool_part {
+		uint8_t name[24];
+	} part_intent[POOL_PARTS];
 	_Alignas(8) uint8_t tables[]; /* ghosts, then the sketch */
 };
 

@@ -150,6 +150,8 @@ int power_empty(int dir_fd)
 	char name[sizeof("blobs/xx")];
 	int err = empty_folder(dir_fd, "index");
 
+	if (!err)
+		err = empty_folder(dir_fd, "parts");
 	for (unsigned i = 0; i < 256 && !err; i++) {
 		snprintf(name, sizeof(name), "blobs/%02x", i);
 		err = empty_folder(dir_fd, name);

@@ -35,6 +35,11 @@ int record_parse(struct view row, struct record *out)
 		out->body = view_make(p, 0);
 		return h->inline_len % 16 || h->head_len || h->tags_len || h->blob ? LARDER_ECORRUPT : 0;
 	}
+	if (h->kind == RECORD_RESPONSE && h->blob == RECORD_PART) {
+		out->extents = out->body;
+		out->body = view_make(p, 0);
+		return h->inline_len % sizeof(struct store_extent) ? LARDER_ECORRUPT : 0;
+	}
 	if (h->kind != RECORD_RESPONSE || (h->blob ? h->inline_len : h->inline_len ^ h->length))
 		return LARDER_ECORRUPT;
 	return 0;
@@ -65,7 +70,7 @@ bool record_intact(struct view row)
 size_t record_size(const struct record *r)
 {
 	return sizeof(r->h) + r->key.len + r->selecting.len + r->vary.len + r->head.len +
-	       r->tags.len + r->body.len + r->variants.len;
+	       r->tags.len + r->body.len + r->variants.len + r->extents.len;
 }
 
 static char *put(char *p, struct view v)
@@ -79,21 +84,22 @@ void record_write(struct record *r, void *row)
 {
 	char *p = (char *)row + sizeof(r->h);
 
-	check(!r->body.len || !r->variants.len);
+	check(!r->body.len + !r->variants.len + !r->extents.len >= 2);
 	r->h.magic = RECORD_MAGIC;
 	r->h.key_len = (uint32_t)r->key.len;
 	r->h.selecting_len = (uint32_t)r->selecting.len;
 	r->h.vary_len = (uint32_t)r->vary.len;
 	r->h.head_len = (uint32_t)r->head.len;
 	r->h.tags_len = (uint16_t)r->tags.len;
-	r->h.inline_len = (uint32_t)(r->body.len + r->variants.len);
+	r->h.inline_len = (uint32_t)(r->body.len + r->variants.len + r->extents.len);
 	p = put(p, r->key);
 	p = put(p, r->selecting);
 	p = put(p, r->vary);
 	p = put(p, r->head);
 	p = put(p, r->tags);
 	p = put(p, r->body);
-	put(p, r->variants);
+	p = put(p, r->variants);
+	put(p, r->extents);
 	memcpy(row, &r->h, sizeof(r->h));
 	r->h.sum = row_sum(view_make(row, record_size(r)));
 	memcpy(row, &r->h, sizeof(r->h));

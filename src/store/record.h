@@ -10,18 +10,20 @@
 #define LARDER_STORE_RECORD_H
 
 #include "base/hash.h"
-#include "store/store.h"
+#include "store/parts.h"
 
 #define RECORD_DIGEST       32
 #define RECORD_VARIANTS_MAX 64         /* under one key; the oldest gives way */
 #define RECORD_TEXT_MAX     (1u << 20) /* of each text */
 
 enum record_kind { RECORD_RESPONSE = 1, RECORD_MARKER = 2 };
+/* Where a response's body is: in the row, in blobs/, or some of it in parts/ (see part.c). */
+enum record_body { RECORD_INLINE = 0, RECORD_BLOB = 1, RECORD_PART = 2 };
 
 struct record_head {
 	uint32_t magic;
 	uint8_t kind;
-	uint8_t blob; /* the body is a file named by `digest` */
+	uint8_t blob; /* enum record_body; a blob is named by `digest`, a part by the row's hash and id */
 	uint16_t reserved;
 	uint64_t sum; /* XXH3 of all of the row, with this field 0 */
 	uint64_t id;
@@ -32,7 +34,7 @@ struct record_head {
 	uint32_t etag_off, etag_len; /* in the head */
 	uint16_t origin_port, tags_len;
 	uint8_t origin_ip[16];
-	uint8_t digest[RECORD_DIGEST];
+	uint8_t digest[RECORD_DIGEST]; /* of a part: the bytes allocated to its file, then zeros */
 	struct cache_meta meta;
 };
 
@@ -41,6 +43,7 @@ struct record {
 	struct record_head h;
 	struct view key, selecting, vary, head, tags, body;
 	struct view variants; /* of a marker: hashes of 16 bytes */
+	struct view extents;  /* of a part: struct store_extent each */
 };
 
 /* Reads a row. 0, or LARDER_ECORRUPT when its lengths do not add up. */
@@ -73,7 +76,17 @@ struct record_queue_key {
 struct record_queue_key record_queue_key(enum record_queue q, uint64_t seq);
 uint64_t record_queue_seq(struct view key);
 
-struct record_queue_row { /* of the small and the main queue; the doomed one holds a digest */
+struct record_part { /* the name of a file in parts/ */
+	unsigned char hash[16];
+	uint64_t id;
+};
+
+struct record_doomed_part { /* in the doomed queue */
+	struct record_part name;
+	uint64_t bytes, reserved;
+};
+
+struct record_queue_row { /* of the small and the main queue; the doomed one holds a digest or a part */
 	unsigned char hash[16];
 	uint64_t birth;
 };
@@ -108,6 +121,7 @@ struct record_state { /* table meta, "state": changed by every commit */
 	uint64_t small_bytes, main_bytes;
 	uint64_t small_rows, main_rows;
 	uint64_t last_seq; /* next_seq when the last transaction began */
+	uint64_t parts, part_bytes; /* files in parts/; doomed ones too */
 };
 
 #endif

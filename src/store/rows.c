@@ -104,14 +104,21 @@ static int unlist(struct write *w, struct view key, struct hash128 hash)
 	return row_rewrite(w, primary, &m);
 }
 
+int row_drop_body(struct write *w, struct hash128 hash, const struct record_head *h)
+{
+	if (h->blob == RECORD_PART)
+		return part_doom(w, hash, h);
+	return h->blob ? blob_unref(w, h->digest) : 0;
+}
+
 /* All but the marker and the url. */
 static int take_out(struct write *w, struct hash128 hash, const struct record_head *h,
                     const struct record_queue_key *at)
 {
 	int err = queue_remove(w, h, at);
 
-	if (!err && h->blob)
-		err = blob_unref(w, h->digest);
+	if (!err)
+		err = row_drop_body(w, hash, h);
 	if (!err)
 		err = del(w, hash);
 	count_down(&w->st.records, 1);

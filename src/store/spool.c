@@ -133,25 +133,24 @@ void store_spool_unref(struct store_spool *sp)
 	free(sp);
 }
 
-static int open_temp(struct store_spool *sp)
+int spool_open_temp(struct store *s, int *fd, char name[SPOOL_NAME])
 {
-	struct store *s = sp->store;
-
+	name[0] = '\0';
 	if (!__atomic_load_n(&s->named_temps, __ATOMIC_RELAXED)) {
-		sp->fd = openat(s->spool_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-		if (sp->fd >= 0)
+		*fd = openat(s->spool_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+		if (*fd >= 0)
 			return 0;
 		if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)
 			return larder_from_errno(errno);
 		__atomic_store_n(&s->named_temps, true, __ATOMIC_RELAXED);
 	}
-	snprintf(sp->name, sizeof(sp->name), "%ld.%lx.%x", (long)getpid(),
+	snprintf(name, SPOOL_NAME, "%ld.%lx.%x", (long)getpid(),
 	         (unsigned long)s->slot->start,
 	         __atomic_add_fetch(&s->temp_n, 1, __ATOMIC_RELAXED));
-	sp->fd = openat(s->spool_fd, sp->name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
-	if (sp->fd >= 0)
+	*fd = openat(s->spool_fd, name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+	if (*fd >= 0)
 		return 0;
-	sp->name[0] = '\0';
+	name[0] = '\0';
 	return larder_from_errno(errno);
 }
 
@@ -194,7 +193,7 @@ static int reserve(struct store_spool *sp, uint64_t length)
 /* What came so far goes from memory to the file, and `data` after it. */
 static int to_file(struct store_spool *sp, struct view data)
 {
-	int err = sp->fd < 0 ? open_temp(sp) : 0;
+	int err = sp->fd < 0 ? spool_open_temp(sp->store, &sp->fd, sp->name) : 0;
 
 	if (!err && sp->length > sp->filed)
 		err = write_all(sp->fd, view_make(sp->mem, (size_t)(sp->length - sp->filed)),

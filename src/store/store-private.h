@@ -60,6 +60,8 @@ struct store_file {
 	int fd;
 	bool cached; /* in the table */
 	bool gone;   /* removed: not for further lookups, there may be a newer one of the digest */
+	bool part;   /* in parts/: `digest` is its name, which is open for writing, too */
+	char *temp;  /* its name in spool/ until it is linked, where it has to have one; or NULL */
 	uint64_t length;
 	void *map; /* all of it, or NULL */
 	uint8_t digest[RECORD_DIGEST];
@@ -82,6 +84,12 @@ void files_fini(struct store *s);
 /* One reference to the body of that digest. 0, LARDER_ENOENT, LARDER_ECORRUPT (another length), …
  */
 int files_get(struct store *s, const uint8_t *digest, uint64_t length, struct store_file **out);
+/* The same for a file in parts/. */
+int files_get_part(struct store *s, const struct record_part *name, uint64_t length,
+                   struct store_file **out);
+/* Takes the descriptor over: a new part that has no name there yet. NULL: out of memory (and it is closed). */
+struct store_file *files_add_part(struct store *s, const struct record_part *name, uint64_t length,
+                                  int fd, const char *temp);
 /* Closes removed files that nobody reads; counts what readers keep of them. */
 void files_purge(struct store *s);
 
@@ -115,6 +123,8 @@ bool warm_resident(struct store *s, struct view v);
 
 /* ---- spool.c ---- */
 
+#define SPOOL_NAME 40
+
 TAILQ_HEAD(spool_list, store_spool);
 
 struct store_spool {
@@ -137,7 +147,7 @@ struct store_spool {
 	bool whole; /* the file has all of it: the writer's to know */
 	bool is_linked;
 	LIST_ENTRY(store_spool) linked; /* of those that became blobs and still have readers */
-	char name[40];                  /* in spool/, where unnamed files are not to be had */
+	char name[SPOOL_NAME];          /* in spool/, where unnamed files are not to be had */
 	struct spool_list *waits;       /* on that list, or NULL */
 	TAILQ_ENTRY(store_spool) wait;
 	store_ready_fn *ready;
@@ -145,6 +155,8 @@ struct store_spool {
 	size_t ask;                  /* bytes that it waits to append */
 	uint64_t wait_since, waited; /* ms */
 };
+/* A temporary in spool/: unnamed, or else with the name (""). */
+int spool_open_temp(struct store *s, int *fd, char name[SPOOL_NAME]);
 /* No more appends; a file's digest is known from here on. */
 int spool_seal(struct store_spool *sp);
 /* The file is a blob now: should that be removed, what readers of the spool keep of it counts. */
@@ -183,7 +195,10 @@ void waits_serve(struct store *s, bool failing);
 void wait_cancel(struct store_spool *sp);
 /* ---- ops.c, writer.c ---- */
 
-enum op_kind { OP_INSERT, OP_UPDATE, OP_ALIAS, OP_REMOVE, OP_REMOVE_ONE, OP_DROP, OP_PURGE };
+enum op_kind {
+	OP_INSERT, OP_UPDATE, OP_ALIAS, OP_REMOVE, OP_REMOVE_ONE, OP_DROP, OP_PURGE,
+	OP_PART_EXTEND, OP_PART_FINISH, OP_PART_DROP,
+};
 
 struct purge;
 
@@ -209,6 +224,10 @@ struct op {
 	struct store_spool *spool;
 	struct purge *of;      /* only on the writer's thread */
 	struct store_purged n; /* what it did */
+	struct store *store;
+	struct store_file *file; /* of a part */
+	struct store_extent extent;
+	uint64_t reserved; /* bytes in the slot that the file's blocks stand for once it is committed */
 	store_done_fn *done;
 	store_purged_fn *purged; /* instead of `done` */
 	void *arg;
@@ -263,6 +282,17 @@ void writer_kick(struct store *s, unsigned duties);
 void op_free(struct op *op);
 /* On the loop: calls back for what is done. */
 void ops_done(struct store *s, struct op_list *list);
+/* With copies of the record's texts (all but the body). */
+struct op *op_new(struct store *s, enum op_kind kind, const struct store_key *key,
+                  const struct store_record *record, store_done_fn *done, void *arg);
+/* Does somebody wait for it: for a removal, or for a new part, which others want to add to? */
+bool op_urgent(const struct op *op);
+/* The file that has to be on disk before it. */
+int op_fd(const struct op *op);
+/* Queues it; frees it if that fails. */
+int op_queue(struct store *s, struct op *op);
+/* Are its texts longer than a row may hold? */
+bool op_too_long(const struct store_key *key, const struct store_record *r);
 /* The duty DUTY_TRIM, on the writer's thread. */
 void trim_run(struct store *s);
 /* Queues the removal of a damaged row. */
@@ -298,12 +328,13 @@ struct store {
 	struct db *db;
 	uint64_t seed;
 	char *dir;
-	int dir_fd, blobs_fd, spool_fd;
+	int dir_fd, blobs_fd, parts_fd, spool_fd;
 	int lock_fd; /* the home's, or a tool's own; -1: none */
 	bool tool, readonly, named_temps, sync_files;
 	uint64_t cleared_ms; /* spool/, of the files of dead processes */
 	LIST_HEAD(, store_spool) linked;
 	uint64_t held; /* bytes of spools in memory whose bodies have not all come */
+	LIST_HEAD(, hashing) hashings; /* parts that are whole */
 	uint64_t over; /* bytes of spools in memory that wait for room on disk */
 	struct MDB_txn *txns[STORE_TXNS];
 	unsigned ntxns, hits; /* pooled; held by hits */
@@ -318,6 +349,9 @@ static inline bool waits_any(const struct store *s)
 {
 	return __atomic_load_n(&s->waits.n, __ATOMIC_RELAXED) > 0;
 }
+
+/* The store closes: what is being hashed will not be stored. */
+void part_fini(struct store *s);
 
 /* Opens or reopens the environment and reads the seed. */
 int store_db_open(struct store *s);

@@ -68,7 +68,7 @@ static int read_meta(struct store *s)
 	if (ret == 1 && row.len == sizeof(st)) {
 		memcpy(&st, row.ptr, row.len);
 		if (!pool_get(&s->pool->index)) {
-			pool_set(&s->pool->blobs, room_blobs(s->pool, st.blob_bytes, st.dirs));
+			pool_set(&s->pool->blobs, room_blobs(s->pool, st.blob_bytes + st.part_bytes, st.dirs));
 			pool_set(&s->pool->doomed, st.doomed);
 		}
 	}
@@ -127,7 +127,7 @@ static struct store *store_new(const char *dir, const struct store_options *opti
 	if (!s)
 		return NULL;
 	s->magic = STORE_MAGIC;
-	s->dir_fd = s->blobs_fd = s->spool_fd = s->lock_fd = -1;
+	s->dir_fd = s->blobs_fd = s->parts_fd = s->spool_fd = s->lock_fd = -1;
 	s->options = options;
 	s->stats = stats;
 	s->sync_files = options->durability != DB_NONE;
@@ -147,7 +147,7 @@ static void store_free(struct store *s)
 		files_fini(s);
 	if (s->slot)
 		pool_slot_drop(s->pool, s->slot);
-	for (int *fd = (int[]){s->dir_fd, s->blobs_fd, s->spool_fd, -2}; *fd != -2; fd++) {
+	for (int *fd = (int[]){s->dir_fd, s->blobs_fd, s->parts_fd, s->spool_fd, -2}; *fd != -2; fd++) {
 		if (*fd >= 0)
 			close(*fd);
 	}
@@ -170,8 +170,9 @@ static int open_parts(struct store *s)
 	if (s->dir_fd < 0)
 		return larder_from_errno(errno);
 	s->blobs_fd = open_folder(s->dir_fd, "blobs");
+	s->parts_fd = open_folder(s->dir_fd, "parts");
 	s->spool_fd = open_folder(s->dir_fd, "spool");
-	if (s->blobs_fd < 0 || s->spool_fd < 0)
+	if (s->blobs_fd < 0 || s->parts_fd < 0 || s->spool_fd < 0)
 		return larder_from_errno(errno);
 	s->slot = pool_slot_take(s->pool);
 	if (!s->slot)
@@ -212,6 +213,7 @@ void store_close(struct store *s)
 	if (!s)
 		return;
 	check_magic(s, STORE_MAGIC);
+	part_fini(s);
 	writer_stop(s);
 	waits_fini(s);
 	check(!s->hits);
@@ -264,10 +266,12 @@ int store_usage(struct store *s, struct store_usage *out)
 	out->index_free_bytes = out->index_bytes;
 	count_down(&out->index_free_bytes, pages.used * pages.size);
 	out->blob_bytes = room_blobs(s->pool, st.blob_bytes, st.dirs);
+	out->part_bytes = st.part_bytes;
 	out->records = st.records;
 	out->blobs = st.blobs;
 	out->tags = pages.table[DB_TAGS].rows;
-	out->allocated = out->index_bytes + out->blob_bytes + pool_others(s->pool);
+	out->parts = st.parts;
+	out->allocated = out->index_bytes + out->blob_bytes + out->part_bytes + pool_others(s->pool);
 	return 0;
 }
 

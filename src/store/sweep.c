@@ -112,6 +112,8 @@ void sweep_step(struct store *s)
 	do
 		sweep_folder(s);
 	while (w->sweep_dir < 256 && clock_mono_ms() - now < SWEEP_MS);
-	if (w->sweep_dir == 256)
+	if (w->sweep_dir == 256) {
+		part_sweep(s);
 		stat_add_mt(&s->stats->sweeps, 1);
+	}
 }

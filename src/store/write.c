@@ -94,15 +94,17 @@ uint64_t room_blobs(const struct pool *p, uint64_t bytes, uint64_t dirs)
 static void look_at_dirs(struct store *s)
 {
 	uint64_t sum = 0;
+	struct stat st;
 
 	for (unsigned i = 0; i < 256; i++) {
 		char name[3];
-		struct stat st;
 
 		snprintf(name, sizeof(name), "%02x", i);
 		if (fstatat(s->blobs_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
 			sum += (uint64_t)st.st_blocks * 512;
 	}
+	if (fstat(s->parts_fd, &st) == 0)
+		sum += (uint64_t)st.st_blocks * 512;
 	pool_set(&s->pool->dirs, sum);
 }
 
@@ -211,7 +213,7 @@ bool write_room_queues(struct write *w, const struct write_cost *cost, uint64_t 
 
 static uint64_t blob_bytes(const struct write *w)
 {
-	return room_blobs(w->s->pool, w->st.blob_bytes, w->st.dirs);
+	return room_blobs(w->s->pool, w->st.blob_bytes + w->st.part_bytes, w->st.dirs);
 }
 
 /* Files linked under the lock before us whose rows were never committed. */
@@ -227,6 +229,17 @@ static int undo_intents(struct write *w)
 			return err;
 	}
 	__atomic_store_n(&p->intents, 0, __ATOMIC_SEQ_CST);
+	n = p->part_intents < POOL_PARTS ? p->part_intents : POOL_PARTS;
+	for (uint32_t i = 0; i < n; i++) {
+		struct record_part name;
+		int err;
+
+		memcpy(&name, p->part_intent[i].name, sizeof(name));
+		err = part_remove_orphan(w, &name);
+		if (err < 0)
+			return err;
+	}
+	__atomic_store_n(&p->part_intents, 0, __ATOMIC_SEQ_CST);
 	return 0;
 }
 
@@ -285,9 +298,9 @@ out:
 	return err;
 }
 
-static int sync_dir(struct store *s, const char *name)
+static int sync_dir(struct store *s, int at, const char *name)
 {
-	int fd = openat(s->blobs_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int err = fd < 0 ? larder_from_errno(errno) : sync_one(s, fd);
 
 	if (fd >= 0)
@@ -298,19 +311,21 @@ static int sync_dir(struct store *s, const char *name)
 static int sync_dirs(struct write *w)
 {
 	static const char hex[] = "0123456789abcdef";
-	unsigned n = w->dirs_made;
+	unsigned n = w->dirs_made + w->parts;
 	int err;
 
 	for (int i = 0; i < 256; i++)
 		n += w->dirs[i];
 	if (sync_all_pays(w->s, n))
 		return sync_all(w->s);
-	err = w->dirs_made ? sync_dir(w->s, ".") : 0;
+	err = w->dirs_made ? sync_dir(w->s, w->s->blobs_fd, ".") : 0;
+	if (!err && w->parts)
+		err = sync_dir(w->s, w->s->parts_fd, ".");
 	for (int i = 0; i < 256 && !err; i++) {
 		char name[3] = {hex[i / 16], hex[i % 16], '\0'};
 
 		if (w->dirs[i])
-			err = sync_dir(w->s, name);
+			err = sync_dir(w->s, w->s->blobs_fd, name);
 	}
 	return err;
 }

@@ -28,6 +28,7 @@ struct write {
 	uint64_t bury_below; /* doomed before this: their files can go */
 	bool dirs[256]; /* of blobs/, to be synced */
 	bool dirs_made;
+	bool parts; /* parts/ is to be synced */
 };
 
 /* Waits for the write lock. Undoes what a transaction that never committed has left in blobs/. */
@@ -59,6 +60,8 @@ int row_drop(struct write *w, struct hash128 hash, struct record *r,
              const struct record_queue_key *at);
 /* Takes out whatever is left of a row that can't be read. */
 int row_drop_damaged(struct write *w, struct hash128 hash);
+/* Its body file is used by one less. */
+int row_drop_body(struct write *w, struct hash128 hash, const struct record_head *h);
 struct row_change {
 	int64_t responses, charge, length;
 };
@@ -76,9 +79,17 @@ void blob_path(const uint8_t *digest, char out[BLOB_PATH_MAX]);
 /* The inverse for the file's name; false: no such name. */
 bool blob_digest(const char *name, uint8_t *digest);
 /* One more reference; the spool's file becomes the blob if there is none (*linked). */
-int blob_take(struct write *w, const struct store_spool *sp, uint64_t *charge, bool *linked);
+struct blob_source {
+	const uint8_t *digest;
+	uint64_t length;
+	int fd;
+	const char *temp; /* its name in spool/, or "" */
+};
+int blob_take(struct write *w, const struct blob_source *from, uint64_t *charge, bool *linked);
 /* The same for a body that a row has already. LARDER_ENOENT: none has. */
 int blob_ref(struct write *w, const uint8_t *digest, uint64_t *charge);
+/* Links an open file, which may have no name, or one in spool/. 0 or an errno. */
+int blob_link(struct store *s, const struct blob_source *from, int to_fd, const char *path);
 int blob_unref(struct write *w, const uint8_t *digest);
 /* For repairs: says how many uses there are; without any it is doomed. */
 int blob_set_refs(struct write *w, const uint8_t *digest, uint64_t refs);
@@ -87,6 +98,35 @@ int blob_bury(struct write *w, unsigned max);
 /* Removes the file if no row knows it. Only inside a write transaction. 1: it did, 0: it can't, or
  * there is a row. */
 int blob_remove_orphan(struct write *w, const uint8_t *digest);
+
+/* ---- part.c ---- */
+
+/* "<hash>-<id>" under parts/. */
+void part_path(const struct record_part *name, char out[BLOB_PATH_MAX]);
+/* The inverse; false: no such name. */
+bool part_name(const char *path, struct record_part *name);
+struct record_part part_name_of(struct hash128 row, uint64_t id);
+/* Bytes allocated to its file, as its row says. */
+uint64_t part_blocks(const struct record_head *h);
+/* Makes the op's file the part of a row that is about to be written; sets its blocks. */
+int part_take(struct write *w, struct op *op, struct hash128 row);
+/* Its row goes: so does the file, some transactions later. */
+int part_doom(struct write *w, struct hash128 row, const struct record_head *h);
+/* For blob_bury: the file of a doomed part. */
+int part_bury(struct write *w, const struct record_doomed_part *d);
+/* As blob_remove_orphan. */
+int part_remove_orphan(struct write *w, const struct record_part *name);
+/* Is there a row whose file it is? 1, 0 or negative. */
+int part_known(struct db *db, struct MDB_txn *txn, const struct record_part *name);
+/* Removes files that no row knows. */
+void part_sweep(struct store *s);
+/* Is a part of the same body there that has as much as the new one? */
+bool part_is_better(struct write *w, const struct op *op, struct hash128 row);
+/* Before the file is synced; any thread. */
+int part_ready(const struct op *op);
+int part_apply(struct write *w, struct op *op, struct hash128 row, bool *fatal);
+/* Is its file there, and of that length? */
+bool part_there(struct store *s, struct hash128 row, const struct record_head *h);
 
 /* ---- queue.c: S3-FIFO (Yang et al., SOSP 2023) ---- */
 
@@ -102,6 +142,9 @@ int queue_recharge(struct write *w, const struct record_head *h, uint64_t was);
 int queue_evict(struct write *w);
 
 /* ---- apply.c ---- */
+
+/* What a row of `size` bytes and a body of `blocks` count for. */
+uint64_t apply_charge(struct write *w, size_t size, uint64_t blocks);
 
 enum { APPLY_NO_ROOM = 1 };
 /* 0, APPLY_NO_ROOM: nothing done, or negative: *fatal tells whether the transaction is spoilt. */

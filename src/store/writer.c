@@ -76,11 +76,6 @@ static void rouse(const struct store_options *o, struct writer *w, bool now)
 		pthread_cond_signal(&w->work);
 }
 
-static bool is_urgent(const struct op *op)
-{
-	return op->kind == OP_REMOVE || op->kind == OP_REMOVE_ONE;
-}
-
 int writer_queue(struct store *s, struct op *op)
 {
 	struct writer *w = &s->writer;
@@ -96,7 +91,7 @@ int writer_queue(struct store *s, struct op *op)
 		w->bytes += op->bytes;
 		w->peak = w->bytes > w->peak ? w->bytes : w->peak;
 		w->queued++;
-		w->urgent += is_urgent(op);
+		w->urgent += op_urgent(op);
 		s->waits.queued += op->bytes;
 		stat_set(&s->stats->queue_bytes, w->bytes);
 		rouse(s->options, w, false);
@@ -145,7 +140,7 @@ static void breathe(struct writer *w)
 /* Evictions and commits keep up with what a batch writes, be it to the index or to files. */
 static uint64_t weight(const struct op *op)
 {
-	return op->bytes + (op->rec.h.blob ? op->rec.h.length : 0);
+	return op->bytes + (op->rec.h.blob == RECORD_BLOB ? op->rec.h.length : op->extent.end - op->extent.first);
 }
 
 /* May the batch wait for company? Called with the lock. */
@@ -180,7 +175,7 @@ static bool take(struct store *s, struct batch *b, unsigned *duties)
 		TAILQ_INSERT_TAIL(&b->ops, op, link);
 		b->n++;
 		b->bytes += weight(op);
-		w->urgent -= is_urgent(op);
+		w->urgent -= op_urgent(op);
 	}
 	*duties = w->duties;
 	w->duties = 0;
@@ -192,7 +187,8 @@ static bool take(struct store *s, struct batch *b, unsigned *duties)
 
 static bool to_sync(const struct op *op)
 {
-	return op->kind == OP_INSERT && op->rec.h.blob && !op->synced;
+	return !op->synced && ((op->kind == OP_INSERT && op->rec.h.blob) || op->kind == OP_PART_EXTEND ||
+	                       op->kind == OP_PART_FINISH);
 }
 
 /* Body files that waited in memory get the room that there is; *n: those that are whole. */
@@ -204,7 +200,8 @@ static void complete_spools(struct batch *b, unsigned *n)
 	TAILQ_FOREACH (op, &b->ops, link) {
 		if (!to_sync(op))
 			continue;
-		op->err = spool_complete(op->spool);
+		/* What is not in a part's file yet is not in its record either. */
+		op->err = op->rec.h.blob == RECORD_BLOB ? spool_complete(op->spool) : part_ready(op);
 		if (op->err == LARDER_ENOSPC)
 			return;
 		*n += !op->err;
@@ -231,7 +228,7 @@ static void sync_spools(struct store *s, struct batch *b)
 			return;
 		}
 		if (!op->err)
-			op->err = all || !s->sync_files ? err : sync_one(s, op->spool->fd);
+			op->err = all || !s->sync_files ? err : sync_one(s, op_fd(op));
 		op->synced = !op->err;
 		if (op->err) {
 			TAILQ_REMOVE(&b->ops, op, link);
@@ -302,9 +299,17 @@ static void put_back(struct batch *b, struct op_list *applied)
 
 static void count(struct store *s, const struct op *op)
 {
-	if (op->kind == OP_INSERT) {
+	if (op->kind == OP_INSERT && op->rec.h.blob == RECORD_PART) {
+		stat_add_mt(&s->stats->parts, 1);
+		stat_add_mt(&s->stats->insert_bytes, op->extent.end - op->extent.first);
+	} else if (op->kind == OP_INSERT) {
 		stat_add_mt(&s->stats->inserts, 1);
 		stat_add_mt(&s->stats->insert_bytes, op->rec.h.length);
+	} else if (op->kind == OP_PART_EXTEND) {
+		stat_add_mt(&s->stats->part_extents, 1);
+		stat_add_mt(&s->stats->insert_bytes, op->extent.end - op->extent.first);
+	} else if (op->kind == OP_PART_FINISH) {
+		stat_add_mt(&s->stats->parts_completed, 1);
 	} else if (op->kind == OP_UPDATE) {
 		stat_add_mt(&s->stats->updates, 1);
 	}
@@ -318,7 +323,7 @@ static void settle(struct store *s, struct batch *b, struct op_list *applied, in
 		op->err = err;
 		if (err)
 			continue;
-		if (op->linked)
+		if (op->linked && op->spool)
 			spool_unreserve(op->spool);
 		count(s, op);
 	}
@@ -381,8 +386,8 @@ static void hand_over(struct store *s, struct batch *b, bool moved, int err)
 	bool wake = false;
 
 	TAILQ_FOREACH (op, &b->done, link) {
-		/* Gone, or revoked: so it should be. */
-		if (op->err && op->err != LARDER_ENOENT && op->err != LARDER_ECLOSED)
+		/* Gone, revoked, or there already: so it should be. */
+		if (op->err && op->err != LARDER_ENOENT && op->err != LARDER_ECLOSED && op->err != LARDER_EAGAIN)
 			complain(s, op);
 		if (op->of)
 			purge_count(op->of, op);

@@ -86,6 +86,10 @@ struct fake_store {
 	uint64_t accepts_max; /* longer ones are not even tried */
 	bool files;         /* bodies are files, not inline */
 	bool full;          /* spools have to wait for store_make_room */
+	bool parts;         /* bodies may be stored in part */
+	uint64_t inline_max; /* if they are longer than this */
+	bool broken;        /* parts can't be written */
+	unsigned extents, parts_completed; /* done so far */
 	uint64_t lag;       /* bytes of a spool that are not in its file yet */
 	bool no_sharing;    /* no descriptors for other processes */
 	bool fail;          /* what is queued for commit is not done */

@@ -1,5 +1,5 @@
 /* The store that a test plays: in memory, and nothing is visible before store_settle. */
-#include "rig.h"
+#include "shelf.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -11,19 +11,6 @@
 #include "store/purge.h"
 #include "base/queue.h"
 
-enum job_kind { JOB_COMMIT, JOB_UPDATE, JOB_ALIAS, JOB_REMOVE, JOB_REMOVE_ONE };
-
-/* A record, or one that is to be. */
-struct row {
-	TAILQ_ENTRY(row) link;
-	struct buf key, selecting, vary, head, body;
-	struct store_record r;
-	enum job_kind kind;
-	uint64_t id;
-	store_done_fn *done;
-	store_purged_fn *purged;
-	void *arg;
-};
 TAILQ_HEAD(rows, row);
 TAILQ_HEAD(spools, store_spool);
 struct store {
@@ -31,10 +18,6 @@ struct store {
 	struct spools waiting;
 	uint64_t last_id, commits;
 	struct buf lists; /* of names, as a marker has them */
-};
-struct store_file {
-	int fd;
-	struct buf mem;
 };
 struct store_warm {
 	struct net_task task;
@@ -70,6 +53,8 @@ static void row_free(struct row *row)
 	buf_fini(&row->vary);
 	buf_fini(&row->head);
 	buf_fini(&row->body);
+	store_file_unref(&store, row->file);
+	store_extents_fini(&row->have);
 	free(row);
 }
 
@@ -148,13 +133,14 @@ int store_find(struct store *s, const struct store_key *key, const struct view *
 		hit->record.vary = lists_of(key);
 		return STORE_VARIES;
 	}
+	if (row->part) {
+		hit->extents = view_make(row->have.at, row->have.n * sizeof(*row->have.at));
+		hit->file = store_file_ref(row->file);
+		return STORE_PART;
+	}
 	rig_quiet++;
 	if (fake_store.files && row->body.len) {
-		hit->file = calloc(1, sizeof(*hit->file));
-		buf_init(&hit->file->mem, 64 << 20);
-		buf_addv(&hit->file->mem, buf_view(&row->body));
-		hit->file->fd = memfd_create("body", MFD_CLOEXEC);
-		ck_assert_int_eq(write(hit->file->fd, row->body.data, row->body.len), (ssize_t)row->body.len);
+		hit->file = shelf_file(row->body.data, row->body.len, row->body.len);
 	} else {
 		hit->body = buf_view(&row->body);
 	}
@@ -187,18 +173,21 @@ int store_file_fd(const struct store_file *f)
 void store_file_unref(struct store *s, struct store_file *f)
 {
 	(void)s;
-	if (f) {
-		close(f->fd);
-		buf_fini(&f->mem);
-	}
+	if (!f || --f->refs)
+		return;
+	close(f->fd);
+	buf_fini(&f->mem);
 	free(f);
 }
 
 struct view store_file_view(struct store *s, struct store_file *f, uint64_t offset, uint64_t len)
 {
-	struct view v = view_from(buf_view(&f->mem), (size_t)offset);
+	struct view v;
 
 	(void)s;
+	if (f->part)
+		return view_make(NULL, 0);
+	v = view_from(buf_view(&f->mem), (size_t)offset);
 	return len < v.len ? view_make(v.ptr, (size_t)len) : v;
 }
 
@@ -381,8 +370,8 @@ uint64_t store_commits(const struct store *s)
 
 /* ---- Writes ---- */
 
-static int queue(enum job_kind kind, const struct store_key *key, const struct store_record *r,
-                 struct store_spool *sp, store_done_fn *done, void *arg, uint64_t id)
+int shelf_queue(enum job_kind kind, const struct store_key *key, const struct store_record *r,
+                struct store_spool *sp, store_done_fn *done, void *arg, uint64_t id, struct row **out)
 {
 	struct row *row;
 
@@ -412,7 +401,39 @@ static int queue(enum job_kind kind, const struct store_key *key, const struct s
 	}
 	TAILQ_INSERT_TAIL(&store.jobs, row, link);
 	rig_quiet--;
+	*out = row;
 	return 0;
+}
+
+static int queue(enum job_kind kind, const struct store_key *key, const struct store_record *r,
+                 struct store_spool *sp, store_done_fn *done, void *arg, uint64_t id)
+{
+	struct row *row;
+
+	return shelf_queue(kind, key, r, sp, done, arg, id, &row);
+}
+
+uint64_t shelf_next_id(struct store *s)
+{
+	return ++s->last_id;
+}
+
+struct row *shelf_row(uint64_t id)
+{
+	struct row *row;
+
+	TAILQ_FOREACH(row, &store.rows, link) {
+		if (row->id == id)
+			return row;
+	}
+	return NULL;
+}
+
+void shelf_drop(struct row *row)
+{
+	TAILQ_REMOVE(&store.rows, row, link);
+	row_free(row);
+	fake_store.nrows--;
 }
 
 int store_commit(struct store *s, const struct store_key *key, const struct store_record *record,
@@ -469,17 +490,6 @@ void store_variants(struct store *s, const struct store_key *key, unsigned max,
 		if (!more)
 			return;
 	}
-}
-
-static struct row *row_of(uint64_t id)
-{
-	struct row *row;
-
-	TAILQ_FOREACH(row, &store.rows, link) {
-		if (row->id == id)
-			return row;
-	}
-	return NULL;
 }
 
 uint64_t store_purges(const struct store *s)
@@ -546,7 +556,7 @@ static unsigned drop(struct view key, const struct view *selecting)
 /* The one that a done job replaces stays what it was but for head and numbers. */
 static bool update(struct row *job)
 {
-	struct row *row = row_of(job->id);
+	struct row *row = shelf_row(job->id);
 	uint64_t length;
 
 	if (!row)
@@ -562,7 +572,7 @@ static bool update(struct row *job)
 
 static bool remove_one(struct row *job)
 {
-	struct row *row = row_of(job->id);
+	struct row *row = shelf_row(job->id);
 
 	if (!row)
 		return false;
@@ -575,7 +585,7 @@ static bool remove_one(struct row *job)
 /* Another's body. */
 static bool alias(struct row *job)
 {
-	struct row *from = row_of(job->id);
+	struct row *from = shelf_row(job->id);
 
 	if (!from)
 		return false;
@@ -593,6 +603,7 @@ static int run(struct row *job, bool *kept)
 
 	switch (job->kind) {
 	case JOB_COMMIT:
+	case JOB_PART:
 		if ((job->r.revoked && *job->r.revoked != job->r.revoked_was) ||
 		    store_purged_since(NULL, job->r.purges, buf_view(&job->key), V("")))
 			return LARDER_ECLOSED;
@@ -600,6 +611,9 @@ static int run(struct row *job, bool *kept)
 			return LARDER_EIO;
 		store.commits++;
 		drop(buf_view(&job->key), &selecting);
+		job->part = job->kind == JOB_PART;
+		if (job->extent.end)
+			store_extents_add(&job->have, job->extent.first, job->extent.end);
 		TAILQ_INSERT_TAIL(&store.rows, job, link);
 		fake_store.nrows++;
 		fake_store.commits++;
@@ -623,6 +637,11 @@ static int run(struct row *job, bool *kept)
 	case JOB_REMOVE:
 		fake_store.removes++;
 		return drop(buf_view(&job->key), NULL) ? 0 : LARDER_ENOENT;
+	case JOB_EXTEND:
+	case JOB_FINISH:
+	case JOB_PART_DROP:
+		store.commits++;
+		return shelf_part_run(job);
 	}
 	return LARDER_EINVAL;
 }
