@@ -356,7 +356,7 @@ START_TEST(chosen_for_one)
 	peer_ask(&a, &rig.forward, GET "X-A: 3\r\n");
 	peer_ask(&b, &rig.forward, GET "X-A: 3\r\n");
 	peer_ask(&c, &rig.forward, GET "X-A: 4\r\n");
-	ck_assert_uint_eq(nfars, 3);
+	ck_assert_uint_eq(nfars, 4);
 	far_answer(2, NOT_MOD "ETag: \"1\"\r\n", "");
 	peer_got(&a, 200, "one");
 	peer_got(&b, 200, "one");
