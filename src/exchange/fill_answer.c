@@ -336,7 +336,7 @@ static void serve_fetched(struct fill *f, struct exchange *x)
 static void serve(struct fill *f, struct exchange *x)
 {
 	if (x != f->first && !fill_fits(f, x, true)) {
-		fill_send_back(x, !f->vary.len || (!f->choosing && f->storable != CACHE_STORE_OK));
+		fill_send_back(x, !f->vary.len || f->storable != CACHE_STORE_OK);
 		return;
 	}
 	if (!route_destination_allowed(x, &f->info.addr))
