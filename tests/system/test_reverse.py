@@ -51,15 +51,15 @@ def test_hosts_are_kept_apart(site, origin):
 
 # (response fields, ttl; None: not stored)
 TARGETED = [
-    (["CDN-Cache-Control: max-age=100", "Cache-Control: no-store"], 100),
-    (["CDN-Cache-Control: no-store", "Cache-Control: max-age=100"], None),
-    (["Larder-Cache-Control: max-age=50", "CDN-Cache-Control: max-age=100"], 50),
-    (["Larder-Cache-Control: max-age=5.5", "CDN-Cache-Control: max-age=100"], 100),
-    (["CDN-Cache-Control: max-age=\"100\"", "Cache-Control: max-age=70"], 70),
-    (["CDN-Cache-Control: max-age=100, &&", "Cache-Control: max-age=70"], 70),
-    (["CDN-Cache-Control:", "Cache-Control: max-age=70"], 70),
-    (["CDN-Cache-Control: max-age=100;x=y, extension=(1 2)", "Cache-Control: max-age=70"], 100),
-    (["Other-Cache-Control: no-store", "Cache-Control: max-age=70"], 70),
+    (["CDN-Cache-Control: max-age=1000", "Cache-Control: no-store"], 1000),
+    (["CDN-Cache-Control: no-store", "Cache-Control: max-age=1000"], None),
+    (["Larder-Cache-Control: max-age=500", "CDN-Cache-Control: max-age=1000"], 500),
+    (["Larder-Cache-Control: max-age=5.5", "CDN-Cache-Control: max-age=1000"], 1000),
+    (["CDN-Cache-Control: max-age=\"1000\"", "Cache-Control: max-age=700"], 700),
+    (["CDN-Cache-Control: max-age=1000, &&", "Cache-Control: max-age=700"], 700),
+    (["CDN-Cache-Control:", "Cache-Control: max-age=700"], 700),
+    (["CDN-Cache-Control: max-age=1000;x=y, extension=(1 2)", "Cache-Control: max-age=700"], 1000),
+    (["Other-Cache-Control: no-store", "Cache-Control: max-age=700"], 700),
 ]
 
 
@@ -68,7 +68,8 @@ def test_targeted_fields(site, origin, fields, ttl):
     """RFC 9213 §2.2"""
     origin.on("/t", answer("x", fields=fields + ['ETag: "1"']))
     r = site.get("/t", host="a.example")
-    assert r.cache.get("ttl") == ttl and bool(r.cache.get("stored")) == (ttl is not None)
+    assert bool(r.cache.get("stored")) == (ttl is not None)
+    assert ttl is None or ttl - 100 < r.cache["ttl"] <= ttl
     for _ in range(2):
         for f in fields:
             name, value = f.split(":", 1)
@@ -81,9 +82,9 @@ def test_targeted_fields(site, origin, fields, ttl):
 
 
 def test_targeted_fields_can_be_named(larder, origin):
-    origin.on("*", answer("x", fields=["Example-Cache-Control: max-age=9", "CDN-Cache-Control: no-store"]))
+    origin.on("*", answer("x", fields=["Example-Cache-Control: max-age=900", "CDN-Cache-Control: no-store"]))
     d = larder(f"reverse,http://{origin.authority}", options=["targeted_fields=Example-Cache-Control"])
-    assert d.get("/t", host="a.example").cache.get("ttl") == 9
+    assert d.get("/t", host="a.example").cache["ttl"] > 800
 
 
 def test_origin_host_unites_them(larder, origin):

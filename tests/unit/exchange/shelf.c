@@ -478,17 +478,15 @@ void store_variants(struct store *s, const struct store_key *key, unsigned max,
 	(void)s;
 	TAILQ_FOREACH_REVERSE(row, &store.rows, rows, link) {
 		struct store_record r = row->r;
-		bool more;
 
-		if (!view_eq(buf_view(&row->key), key->text) || !row->vary.len || !max--)
+		if (!view_eq(buf_view(&row->key), key->text) || !row->vary.len || !max)
 			continue;
+		max--;
 		r.selecting = buf_view(&row->selecting);
 		r.vary = buf_view(&row->vary);
 		r.head = buf_view(&row->head);
 		r.id = row->id;
-		INTO(more = each(arg, &r));
-		if (!more)
-			return;
+		INTO(max = each(arg, &r) ? max : 0);
 	}
 }
 
