@@ -333,6 +333,7 @@ struct fill {
 	bool paused;
 	bool waiting;                /* until the store has room */
 	struct net_timer pacing;
+	struct net_task telling;     /* many readers are told once for all that came in a turn */
 	uint64_t pace_ms;
 	unsigned removing;           /* invalidations that the answer waits for */
 	struct buf trailers;
@@ -391,6 +392,8 @@ bool fill_is_personal(const struct fill *f);
 bool fill_fits(struct fill *f, struct exchange *x, bool waited);
 void fill_publish(struct fill *f);
 void fill_tell(struct fill *f);
+/* For f->telling. */
+void fill_tell_task(struct net_task *t);
 /* The same for one reader that joined late. */
 void fill_tell_one(struct fill *f, struct exchange *x);
 

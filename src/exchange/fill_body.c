@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#define MANY 8 /* readers */
+
 uint64_t fill_received(const struct fill *f)
 {
 	if (f->follow)
@@ -120,6 +122,24 @@ static int spool_data(struct fill *f, struct view *data)
 	return 0;
 }
 
+void fill_tell_task(struct net_task *t)
+{
+	struct fill *f = container_of(t, struct fill, telling);
+
+	check_magic(f, FILL_MAGIC);
+	if (f->state == FILL_BODY)
+		fill_tell(f);
+}
+
+/* Each piece costs a call for each reader: where they are many, they wait for the next ones of this turn. */
+static void tell(struct fill *f)
+{
+	if (f->nreaders < MANY)
+		fill_tell(f);
+	else
+		net_task_post(f->env->loop, &f->telling);
+}
+
 static int on_data(void *arg, struct view data)
 {
 	struct fill *f = arg;
@@ -151,7 +171,7 @@ static int on_data(void *arg, struct view data)
 	if (data.len && pipe_add(f, data))
 		return f->window.err;
 	if (f->state == FILL_BODY)
-		fill_tell(f);
+		tell(f);
 	return 0;
 }
 
