@@ -34,6 +34,15 @@ def right(crowd):
     assert not wrong, f"{len(wrong)} clients: {wrong[0]}"
 
 
+def processor(d):
+    """Seconds of processor time that its processes have used."""
+    ticks = 0
+    for pid in [d.pid, *d.pids()]:
+        with open(f"/proc/{pid}/stat", encoding="latin-1") as f:
+            ticks += sum(map(int, f.read().rsplit(")", 1)[1].split()[11:13]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def percentile(values, share):
     """The value below which that share of them lies."""
     values = sorted(values)
@@ -50,6 +59,7 @@ def one_flight(build, clients=1000, urls=1, size=8 * MEBI, rate=MEBI, slow=0, sl
             for n in range(clients):
                 crowd.add(origin.url(paths[n % urls]), bodies[n % urls], slow_rate if n // urls % 100 < slow * 100 else 0)
             fast = [g for g in crowd.guests if not g.rate]
+            used = processor(d)
             crowd.ask()
             memory = [0]
             looked = [time.monotonic()]
@@ -69,7 +79,7 @@ def one_flight(build, clients=1000, urls=1, size=8 * MEBI, rate=MEBI, slow=0, sl
             own = max(f["last"] - f["first"] for f in figures.values())
             took = max(g.ended for g in fast) - min(f["first"] for f in figures.values())
             return {"first byte, ms": first * 1e3, "origin's time, s": own, "time, s": took, "time / origin's": took / own,
-                    "memory, MiB": memory[0] / MEBI}
+                    "processor time, s": processor(d) - used, "memory, MiB": memory[0] / MEBI}
         finally:
             crowd.close()
 
