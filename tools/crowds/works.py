@@ -108,13 +108,13 @@ def private(build, clients=100, size=MEBI, delay=1000, waves=2):
         return figures
 
 
-def owners(d, port):
-    """The workers that have a connection to the origin."""
+def owners(workers, port):
+    """Those of the workers that have a connection to the origin."""
     wanted = f":{port:04X}"
     with open("/proc/net/tcp", encoding="ascii") as f:
         inodes = {p[9] for p in (line.split() for line in f.readlines()[1:]) if p[2].endswith(wanted) and p[3] == "01"}
     found = []
-    for pid in d.role("worker"):
+    for pid in workers:
         try:
             links = {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
         except OSError:
@@ -131,16 +131,17 @@ def killed(build, rounds=100, clients=60, size=2 * MEBI, rate=8 * MEBI, delay=60
     longest = 0
     with stage(build) as (d, origin):
         for n in range(rounds):
-            path = f"/{size}/{rate}/{delay}/fresh/{n}"
+            head = delay * (10 if n % 3 == 0 else 1)  # in every third round most kills come before it
+            path = f"/{size}/{rate}/{head}/fresh/{n}"
             data = Body(body(path, size))
-            crowd = Crowd(d.port)
+            crowd, workers = Crowd(d.port), d.role("worker")
             try:
                 for _ in range(clients):
                     crowd.add(origin.url(path), data)
                 began = time.monotonic()
                 crowd.ask()
-                crowd.run(seconds=rng.uniform(0, delay / 1000 + size / rate + 0.05))
-                victims = owners(d, origin.port) or d.role("worker")
+                crowd.run(seconds=rng.uniform(0, head / 1000 + size / rate + 0.05))
+                victims = owners(workers, origin.port) or workers
                 os.kill(rng.choice(victims), signal.SIGKILL)
                 assert crowd.run(seconds=40), f"round {n}: {sum(not g.ended for g in crowd.guests)} clients hang"
                 right(crowd)
