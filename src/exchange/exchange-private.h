@@ -406,6 +406,8 @@ struct fill {
 	bool paused;
 	bool waiting;                /* until the store has room */
 	struct net_timer pacing;
+	struct net_timer telling;    /* many readers are told now and then */
+	uint64_t told;               /* how much had come then */
 	uint64_t pace_ms;
 	unsigned removing;           /* invalidations that the answer waits for */
 	struct buf trailers;
@@ -474,6 +476,10 @@ bool fill_is_personal(const struct fill *f);
 bool fill_fits(struct fill *f, struct exchange *x, bool waited);
 void fill_publish(struct fill *f);
 void fill_tell(struct fill *f);
+/* The same of more body. Many readers hear of it soon. */
+void fill_tell_more(struct fill *f);
+/* For f->telling. */
+void fill_tell_timer(struct net_timer *t);
 /* The same for one reader that joined late. */
 void fill_tell_one(struct fill *f, struct exchange *x);
 

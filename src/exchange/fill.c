@@ -41,6 +41,7 @@ static void leave_env(struct fill *f)
 	share_drop(f);
 	share_fini(f);
 	net_timer_stop(&f->pacing);
+	net_timer_stop(&f->telling);
 	LIST_REMOVE(f, all_link);
 	f->env->nfills--;
 	stat_sub(&f->env->stats->fills, 1);
@@ -226,6 +227,7 @@ struct fill *fill_new(struct exchange *x, bool want_store)
 	TAILQ_INIT(&f->readers);
 	LIST_INIT(&f->followers);
 	net_timer_init(&f->pacing, env->loop, pace_fetch_timer);
+	net_timer_init(&f->telling, env->loop, fill_tell_timer);
 	arena_init(&f->arena, ARENA_BLOCK, ARENA_BYTES);
 	buf_init(&f->key_text, KEY_BYTES);
 	buf_init(&f->selecting, KEY_BYTES);

@@ -3,6 +3,10 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#define MANY    8            /* readers */
+#define ENOUGH  (128 * 1024) /* bytes that they are told of at once */
+#define TELL_MS 50           /* for less, they wait for so long at most */
+
 uint64_t fill_received(const struct fill *f)
 {
 	if (f->follow)
@@ -122,6 +126,33 @@ static int spool_data(struct fill *f, struct view *data)
 	return 0;
 }
 
+void fill_tell_timer(struct net_timer *t)
+{
+	struct fill *f = container_of(t, struct fill, telling);
+
+	check_magic(f, FILL_MAGIC);
+	f->told = fill_received(f);
+	if (f->state == FILL_BODY)
+		fill_tell(f);
+}
+
+/* Each piece costs a call for each reader: where they are many, small ones are put together for some time. */
+void fill_tell_more(struct fill *f)
+{
+	uint64_t more = fill_received(f) - f->told, wait = f->nreaders / 16;
+
+	if (f->nreaders < MANY) {
+		f->told = fill_received(f);
+		fill_tell(f);
+		return;
+	}
+	if (!f->told || more >= ENOUGH)
+		wait = 0;
+	else if (net_timer_active(&f->telling))
+		return;
+	net_timer_set(&f->telling, wait < TELL_MS ? wait : TELL_MS);
+}
+
 static int on_data(void *arg, struct view data)
 {
 	struct fill *f = arg;
@@ -155,7 +186,7 @@ static int on_data(void *arg, struct view data)
 	if (data.len && pipe_add(f, data))
 		return f->window.err;
 	if (f->state == FILL_BODY)
-		fill_tell(f);
+		fill_tell_more(f);
 	return 0;
 }
 

@@ -267,7 +267,7 @@ void follow_message(struct fill *f, const struct link_message *m, struct view pa
 	case SHARE_GROWN:
 		look(f, false, 0);
 		if (f->state != FILL_HEAD)
-			fill_tell(f);
+			fill_tell_more(f);
 		break;
 	case SHARE_END:
 		on_end(f, payload);

@@ -88,7 +88,7 @@ def test_stopped_owner(larder, origin, moment):
     until(lambda: d.stat("exchange.active") >= before + 24, "all requests to wait")
     if moment == "body":
         crowd.run(lambda: all(g.got for g in crowd.guests))
-    stopped, = works.owners(d, origin.port)
+    stopped, = works.owners(d.role("worker"), origin.port)
     os.kill(stopped, signal.SIGSTOP)
     try:
         crowd.run(lambda: any(g.ended for g in crowd.guests), 20)

@@ -34,6 +34,15 @@ def right(crowd):
     assert not wrong, f"{len(wrong)} clients: {wrong[0]}"
 
 
+def processor(d):
+    """Seconds of processor time that its processes have used."""
+    ticks = 0
+    for pid in [d.pid, *d.pids()]:
+        with open(f"/proc/{pid}/stat", encoding="latin-1") as f:
+            ticks += sum(map(int, f.read().rsplit(")", 1)[1].split()[11:13]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def percentile(values, share):
     """The value below which that share of them lies."""
     values = sorted(values)
@@ -50,6 +59,7 @@ def one_flight(build, clients=1000, urls=1, size=8 * MEBI, rate=MEBI, slow=0, sl
             for n in range(clients):
                 crowd.add(origin.url(paths[n % urls]), bodies[n % urls], slow_rate if n // urls % 100 < slow * 100 else 0)
             fast = [g for g in crowd.guests if not g.rate]
+            used = processor(d)
             crowd.ask()
             memory = [0]
             looked = [time.monotonic()]
@@ -69,7 +79,7 @@ def one_flight(build, clients=1000, urls=1, size=8 * MEBI, rate=MEBI, slow=0, sl
             own = max(f["last"] - f["first"] for f in figures.values())
             took = max(g.ended for g in fast) - min(f["first"] for f in figures.values())
             return {"first byte, ms": first * 1e3, "origin's time, s": own, "time, s": took, "time / origin's": took / own,
-                    "memory, MiB": memory[0] / MEBI}
+                    "processor time, s": processor(d) - used, "memory, MiB": memory[0] / MEBI}
         finally:
             crowd.close()
 
@@ -98,13 +108,13 @@ def private(build, clients=100, size=MEBI, delay=1000, waves=2):
         return figures
 
 
-def owners(d, port):
-    """The workers that have a connection to the origin."""
+def owners(workers, port):
+    """Those of the workers that have a connection to the origin."""
     wanted = f":{port:04X}"
     with open("/proc/net/tcp", encoding="ascii") as f:
         inodes = {p[9] for p in (line.split() for line in f.readlines()[1:]) if p[2].endswith(wanted) and p[3] == "01"}
     found = []
-    for pid in d.role("worker"):
+    for pid in workers:
         try:
             links = {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
         except OSError:
@@ -121,16 +131,17 @@ def killed(build, rounds=100, clients=60, size=2 * MEBI, rate=8 * MEBI, delay=60
     longest = 0
     with stage(build) as (d, origin):
         for n in range(rounds):
-            path = f"/{size}/{rate}/{delay}/fresh/{n}"
+            head = delay * (10 if n % 3 == 0 else 1)  # in every third round most kills come before it
+            path = f"/{size}/{rate}/{head}/fresh/{n}"
             data = Body(body(path, size))
-            crowd = Crowd(d.port)
+            crowd, workers = Crowd(d.port), d.role("worker")
             try:
                 for _ in range(clients):
                     crowd.add(origin.url(path), data)
                 began = time.monotonic()
                 crowd.ask()
-                crowd.run(seconds=rng.uniform(0, delay / 1000 + size / rate + 0.05))
-                victims = owners(d, origin.port) or d.role("worker")
+                crowd.run(seconds=rng.uniform(0, head / 1000 + size / rate + 0.05))
+                victims = owners(workers, origin.port) or workers
                 os.kill(rng.choice(victims), signal.SIGKILL)
                 assert crowd.run(seconds=40), f"round {n}: {sum(not g.ended for g in crowd.guests)} clients hang"
                 right(crowd)

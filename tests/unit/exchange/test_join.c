@@ -288,8 +288,53 @@ START_TEST(validated_for_all)
 }
 END_TEST
 
+/* Very many readers of one fetch are told once a turn; it may end, and they may leave, before that. 0: ends well, 1: breaks
+ * off, 2: all leave, 3: some leave. */
+START_TEST(many_readers)
+{
+	enum { MANY = 20 };
+	struct peer p[MANY];
+
+	rig_open();
+	for (unsigned i = 0; i < MANY; i++) {
+		p[i] = (struct peer){.room = SIZE_MAX};
+		peer_get(&p[i], "");
+	}
+	ck_assert_uint_eq(nfars, 1);
+	far_head(0, FRESH "Content-Length: 6\r\n");
+	far_data(0, "ab");
+	rig_settle();
+	for (unsigned i = 0; i < MANY; i++)
+		ck_view_eq(buf_view(&p[i].body), "ab");
+	far_data(0, "cd");
+	for (unsigned i = 0; _i >= 2 && i < MANY - (_i == 3 ? 5 : 0); i++)
+		peer_leave(&p[i]);
+	if (_i != 2) {
+		if (_i != 1)
+			far_data(0, "ef");
+		far_done(0, _i == 1 ? LARDER_ECLOSED : 0);
+	}
+	rig_settle();
+	ck_assert_int_eq(far(0)->cancelled, false);
+	if (_i == 2) { /* little is left: it goes on */
+		far_data(0, "ef");
+		far_done(0, 0);
+	}
+	store_settle();
+	ck_assert_uint_eq(fake_store.commits, _i != 1);
+	for (unsigned i = 0; i < MANY; i++) {
+		if (_i == 1)
+			ck_assert(p[i].aborted);
+		else if (_i == 0 || (_i == 3 && i >= MANY - 5))
+			peer_got(&p[i], 200, "abcdef");
+		peer_fini(&p[i]);
+	}
+	rig_close();
+}
+END_TEST
+
 UNIT_MAIN("exchange/join", tcase_add_test(tc, variants); tcase_add_test(tc, credentials);
           tcase_add_test(tc, errors_are_not_remembered); tcase_add_loop_test(tc, head_waits_for_get, 0, 3);
           tcase_add_test(tc, owner_waits);
           tcase_add_loop_test(tc, leaves_and_comes_back, 0, 2);
-          tcase_add_loop_test(tc, validated_for_all, 0, 10);)
+          tcase_add_loop_test(tc, validated_for_all, 0, 10); tcase_add_loop_test(tc, many_readers, 0, 4);)
