@@ -75,9 +75,10 @@ uint64_t db_run_pages(size_t page, size_t len);
 uint64_t db_allocated(const struct db *db);
 
 /* Gives free pages back to the file system until `want` bytes are released: call it with a fresh
- * write transaction open, so that nobody can take the pages meanwhile. Returns the bytes released,
- * or negative where the file system can't do it. */
-int64_t db_punch(struct db *db, uint64_t want);
+ * write transaction open, so that nobody can take the pages meanwhile. Takes a tenth of a second at most;
+ * `shorts`: stretches of a few pages, too, after the longer ones. Returns the bytes released, or
+ * negative where the file system can't do it. */
+int64_t db_punch(struct db *db, uint64_t want, bool shorts);
 /* Has the file system refused that? */
 bool db_no_holes(const struct db *db);
 /* Is all of the index in the page cache, by samples where it is large? Holes and pages that are free count as if

@@ -5,11 +5,14 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/num.h"
 #include "db-private.h"
 
 #define PUNCH_PAGES_MAX (1u << 20) /* looked at in one pass */
+#define RUN_SHORT       8          /* pages; fewer are not worth a hole */
+#define PUNCH_MS        100        /* for one pass: whoever wants to write waits for it */
 #define OFF_MAX         ((off_t)(UINT64_MAX >> 1))
 
 struct pages {
@@ -134,6 +137,7 @@ static int collect(struct db *db, struct pages *p)
 struct punching {
 	uint64_t before, want, released;
 	uint64_t since; /* bytes punched since it was looked what that has released */
+	uint64_t until_ms;
 };
 
 static void look_released(struct db *db, struct punching *g)
@@ -167,7 +171,9 @@ static int punch_pass(struct db *db, const struct pages *p, size_t least, struct
 
 	while (first < p->n && p->no[first] < db->punched_to)
 		first++;
-	for (size_t done = 0; !err && done < p->n && g->released < g->want; done += next - i) {
+	for (size_t done = 0; !err && done < p->n && g->released < g->want &&
+	                      clock_mono_ms() < g->until_ms;
+	     done += next - i) {
 		off_t start, end;
 
 		i = (first + done) % p->n;
@@ -191,37 +197,40 @@ static int punch_pass(struct db *db, const struct pages *p, size_t least, struct
 	return err;
 }
 
-/* A hole costs the same whatever its length, and each makes the file system's map of the file
- * longer: so the long ones come first. */
-static int punch_runs(struct db *db, const struct pages *p, uint64_t want, uint64_t *released)
+/* A hole costs the same whatever its length (a millisecond where the disk is told of it), and each makes
+ * the file system's map of the file longer: so the long ones come first, and short ones only where nothing
+ * else is left. */
+static int punch_runs(struct db *db, const struct pages *p, bool shorts, struct punching *g)
 {
-	static const size_t least[] = {64, 16, 4, 1};
-	struct punching g = {.before = db_allocated(db), .want = want};
+	static const size_t least[] = {64, 16, RUN_SHORT, 4, 1};
 	int err = 0;
 
-	for (size_t i = 0; i < ARRAY_LEN(least) && !err && g.released < want; i++) {
-		err = punch_pass(db, p, least[i], &g);
-		look_released(db, &g);
+	for (size_t i = 0; i < ARRAY_LEN(least) && !err && g->released < g->want; i++) {
+		if (least[i] < RUN_SHORT && !shorts)
+			break;
+		err = punch_pass(db, p, least[i], g);
+		look_released(db, g);
 	}
-	*released = g.released;
 	return err;
 }
 
-int64_t db_punch(struct db *db, uint64_t want)
+int64_t db_punch(struct db *db, uint64_t want, bool shorts)
 {
+	struct punching g = {.want = want};
 	struct pages p = {0};
-	uint64_t released = 0;
 	int err;
 
 	if (db->no_holes)
 		return LARDER_ESYSTEM;
+	g.before = db_allocated(db);
 	err = collect(db, &p);
 	if (!err && p.n) {
 		qsort(p.no, p.n, sizeof(*p.no), by_number);
-		err = punch_runs(db, &p, want, &released);
+		g.until_ms = clock_mono_ms() + PUNCH_MS;
+		err = punch_runs(db, &p, shorts, &g);
 	}
 	free(p.no);
-	return err ? err : (int64_t)released;
+	return err ? err : (int64_t)g.released;
 }
 
 bool db_no_holes(const struct db *db)

@@ -259,6 +259,8 @@ struct writer {
 	struct op *trim; /* asked for and not done yet */
 	/* The writer's own: */
 	bool unsynced;
+	bool cramped;      /* the last transaction had no room for all it was given */
+	unsigned short_of; /* transactions in a row that gave back less than was wanted */
 	uint64_t peak; /* of bytes, since memory was given back; under the lock */
 	uint64_t began_ms; /* the last batch */
 	uint64_t synced_ms, sweep_ms;

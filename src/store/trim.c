@@ -88,7 +88,7 @@ static int64_t punch(struct store *s)
 
 	if (err)
 		return err;
-	n = db_punch(s->db, TRIM_STEP);
+	n = db_punch(s->db, TRIM_STEP, true);
 	w.base = db_allocated(s->db);
 	write_abort(&w);
 	return n;

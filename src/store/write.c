@@ -15,6 +15,10 @@
 #define AHEAD_MIN (256ull << 10)
 #define AHEAD_MAX (128ull << 20)
 
+#define SCATTERED_PART 8 /* of the cap */
+#define SCATTERED_MAX  (256ull << 20)
+#define PATIENCE       4 /* transactions, until short stretches are given back */
+
 #define STEPS_A_PAGE 16 /* fewer than there are rows in a page of a queue */
 
 static uint64_t least(uint64_t a, uint64_t b)
@@ -383,11 +387,19 @@ static uint64_t claimed(const struct pool *p)
 void write_punch(struct write *w)
 {
 	struct pool *p = w->s->pool;
-	uint64_t bytes = claimed(p);
+	struct writer *writer = &w->s->writer;
+	uint64_t bytes = claimed(p), want;
+	int64_t released;
 
-	if (bytes <= below_cap(p, 8))
+	if (bytes <= below_cap(p, 8)) {
+		writer->short_of = 0;
 		return;
-	if (db_punch(w->s->db, bytes - below_cap(p, 12)) > 0) {
+	}
+	want = bytes - below_cap(p, 12);
+	/* What is evicted for longer stretches can be given back two transactions later. */
+	released = db_punch(w->s->db, want, writer->short_of >= PATIENCE);
+	writer->short_of = released < 0 || (uint64_t)released >= want ? 0 : writer->short_of + 1;
+	if (released > 0) {
 		w->base = db_allocated(w->s->db);
 		count_free(w);
 		write_room(w, &(struct write_cost){0}, UINT64_MAX);
@@ -403,6 +415,21 @@ bool write_due(const struct write *w)
 	       (claimed(p) > below_cap(p, 8) && !db_no_holes(w->s->db));
 }
 
+/* Free pages that can't be given back, as they lie too far apart: for body files, more of them make the
+ * stretches between the others longer; what is inserted might take holes instead of them, and finds no room
+ * as long as they count. */
+static uint64_t scattered(const struct write *w, uint64_t used)
+{
+	const struct pool *p = w->s->pool;
+	uint64_t part = least(pool_cap(p) / SCATTERED_PART, SCATTERED_MAX);
+	uint64_t idle = w->base > used ? w->base - used : 0;
+
+	if (!w->s->writer.short_of)
+		return 0;
+	idle = w->s->writer.cramped ? least(idle, 2 * part) : 0;
+	return pool_wanted(p) && idle < part ? part : idle;
+}
+
 uint64_t write_excess(struct write *w)
 {
 	struct pool *p = w->s->pool;
@@ -414,6 +441,6 @@ uint64_t write_excess(struct write *w)
 		return 0;
 	used = now.used * now.size + blob_bytes(w);
 	count_down(&used, w->st.doomed_bytes);
-	used += pool_others(p) + ahead + announced(p);
+	used += pool_others(p) + ahead + announced(p) + scattered(w, now.used * now.size);
 	return used > limit ? used - limit : 0;
 }

@@ -353,6 +353,7 @@ static int transact(struct store *s, struct batch *b, bool *again, bool *moved)
 			*again = *moved = true;
 			return 0;
 		}
+		s->writer.cramped = !TAILQ_EMPTY(&b->ops);
 		*again = w.st.doomed || (w.st.records && write_excess(&w));
 		*moved = !TAILQ_EMPTY(&applied) || memcmp(&w.st, &w.was, sizeof(w.st)) != 0;
 		if (!write_due(&w) && TAILQ_EMPTY(&b->ops) && TAILQ_EMPTY(&applied)) {
