@@ -136,7 +136,7 @@ struct exchange {
 	/* A body that is stored in part (parts.h). */
 	struct part *part;           /* that is read; then `link` is among its readers */
 	struct view open_range;      /* to be asked for alone, with what comes to be kept */
-	bool no_part, whole;         /* it is of no use: passed on, or fetched as a whole */
+	bool no_part;                /* it is of no use */
 	bool incomplete;             /* something had to be fetched */
 	bool part_waits;             /* for more of the body */
 	bool part_fetched;           /* by a request of its own */
@@ -463,6 +463,7 @@ bool fill_read(struct fill *f, uint64_t offset, struct store_piece *piece);
 uint64_t fill_received(const struct fill *f);
 
 unsigned fill_error_status(int err);
+void fill_forget_date(struct fill *f);
 /* Why the origin is asked, for Cache-Status (RFC 9211 §2.2). */
 const char *fill_fwd_token(enum cache_reason why);
 

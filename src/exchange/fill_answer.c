@@ -138,7 +138,7 @@ static bool stale_allowed(struct fill *f, struct exchange *x, bool answered)
 }
 
 /* Date is ours when the origin sent none: then it says nothing about Last-Modified (RFC 9110 §8.8.2.2). */
-static void forget_date(struct fill *f)
+void fill_forget_date(struct fill *f)
 {
 	f->meta.flags &= ~(uint32_t)(CACHE_F_DATE | CACHE_F_LAST_MODIFIED_STRONG);
 }
@@ -217,7 +217,7 @@ int fill_on_head(void *arg, const struct http_head *head, uint64_t length, const
 			return err;
 	}
 	if (f->asks_range && tagged) {
-		err = part_open(f, &h, length);
+		err = part_open(f, &h, length, http_find(head, HTTP_DATE, 0) != NULL);
 		if (err)
 			return err < 0 ? err : 0;
 	}
@@ -238,7 +238,7 @@ int fill_on_head(void *arg, const struct http_head *head, uint64_t length, const
 	else if (f->storable != CACHE_STORE_OK)
 		fill_remove_outdated(f);
 	if (!http_find(head, HTTP_DATE, 0))
-		forget_date(f);
+		fill_forget_date(f);
 	f->meta.status = head->status;
 	f->invalidated |= share_invalid(f);
 	if (f->storable != CACHE_STORE_OK || f->invalidated) {

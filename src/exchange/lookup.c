@@ -293,7 +293,7 @@ struct step step_miss(struct exchange *x)
 
 	if (store && (x->cc.set & CACHE_CC_NO_STORE) && x->listener->cache.request_directives)
 		x->veto = CACHE_STORE_REQUEST_NO_STORE;
-	else if (store && x->ranged && (x->alone || !x->whole) && !range_is_filled(x) && !part_may_open(x))
+	else if (store && x->ranged && !range_is_filled(x) && !part_may_open(x))
 		x->veto = CACHE_STORE_PARTIAL;
 
 	/* RFC 9111 §5.2.1.7 */

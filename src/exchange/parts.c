@@ -350,7 +350,6 @@ struct step part_answer(struct exchange *x, struct store_hit *hit, const char *f
 	if (p->dead) {
 		/* The store has yet to take it away. */
 		part_unref(p);
-		x->whole = true;
 		return STEP(step_miss);
 	}
 	x->part_status = status;

@@ -118,8 +118,8 @@ int part_ranges_noted(struct exchange *x);
 /* May x ask for its range alone, to be kept? Sets x->open_range. */
 bool part_may_open(struct exchange *x);
 /* The head of an answer to such a request. 1: it has become a part; 0: it is none, and goes on as any other;
- * negative: nobody wants it, all have begun anew. */
-int part_open(struct fill *f, struct http_head *h, uint64_t length);
+ * negative: nobody wants it, all have begun anew. `dated`: the Date is the origin's. */
+int part_open(struct fill *f, struct http_head *h, uint64_t length, bool dated);
 /* What came of a body before it broke off becomes a part. */
 void part_keep(struct fill *f);
 /* Is the byte that x begins with so far away that it does not wait for the fill to get there? */

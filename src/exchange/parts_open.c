@@ -31,15 +31,15 @@ int part_ranges_noted(struct exchange *x)
 
 bool part_may_open(struct exchange *x)
 {
-	if (x->alone || x->no_part || x->whole || unshareable_known(x))
+	if (x->alone || x->no_part || unshareable_known(x))
 		return false;
 	x->open_range = first_range(x);
 	return x->open_range.ptr != NULL;
 }
 
 /* Makes f->head and f->meta what a 200 would have said (RFC 9111 §3.4). *range, *total: of Content-Range. */
-static bool becomes_part(struct fill *f, struct http_head *h, uint64_t length, struct http_range *range,
-                         uint64_t *total)
+static bool becomes_part(struct fill *f, struct http_head *h, uint64_t length, bool dated,
+                         struct http_range *range, uint64_t *total)
 {
 	struct view v = http_only(h, HTTP_CONTENT_RANGE);
 	struct http_head whole = *h;
@@ -54,6 +54,8 @@ static bool becomes_part(struct fill *f, struct http_head *h, uint64_t length, s
 	if (cache_storable(&f->listener->cache, &f->req, &whole, f->info.request_time, f->info.response_time,
 	                   &f->meta) != CACHE_STORE_OK || !store_accepts_part(f->env->store, *total))
 		return false;
+	if (!dated)
+		fill_forget_date(f);
 	if (cache_vary_names(h, &f->vary) != 0 ||
 	    (f->vary.len && cache_vary_select(buf_view(&f->vary), &f->req, &f->selecting)) ||
 	    cache_head_write(&f->listener->cache, &whole, *total, &f->head))
@@ -168,7 +170,7 @@ static bool fits_as_it_is(const struct exchange *x)
 	return x && !x->conditional && !http_find(x->req.head, HTTP_IF_RANGE, 0) && view_find(v, ',') == v.len;
 }
 
-int part_open(struct fill *f, struct http_head *h, uint64_t length)
+int part_open(struct fill *f, struct http_head *h, uint64_t length, bool dated)
 {
 	struct http_range range;
 	struct exchange *x, *next;
@@ -178,7 +180,7 @@ int part_open(struct fill *f, struct http_head *h, uint64_t length)
 	if (h->status != 206 && h->status != 416)
 		return 0;
 	f->invalidated |= share_invalid(f);
-	if (h->status == 206 && !f->invalidated && becomes_part(f, h, length, &range, &total)) {
+	if (h->status == 206 && !f->invalidated && becomes_part(f, h, length, dated, &range, &total)) {
 		ret = open_part(f, &range, total);
 		if (ret > 0)
 			return ret;

@@ -165,7 +165,7 @@ void rig_open(void)
 	                    .pipe_bytes = 64 << 10,
 	                    .pipe_total = 32 << 20,
 	                    .range_fill = 1 << 20,
-                    .range_fetches = 16,
+	                    .range_fetches = 16,
 	                    .finish_percent = 50,
 	                    .finish_bytes = 1000,
 	                    .unshareable_time = 120000,
