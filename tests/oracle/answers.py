@@ -8,6 +8,7 @@ from oracle import answers, current_age
 
 MADE = {"age", "via", "cache-status", "proxy-status", "connection", "keep-alive", "transfer-encoding", "content-length",
         "content-range", "date", "trailer"}
+PROXYS = {"proxy-authenticate", "proxy-authentication-info"}
 NEEDED_IN_304 = ("cache-control", "content-location", "etag", "expires", "vary", "date")       # RFC 9110 15.4.5
 DESCRIBES = ("content-type", "content-encoding", "content-language", "content-range")
 
@@ -48,7 +49,7 @@ class Comparison:
         """Which of the allowed statuses it is, and then the rest by it."""
         s, seen = self.s, self.seen
         allowed = answers(s, self.q)
-        if seen.status == s.status and seen.status in (206, 304, 412, 416):
+        if seen.status == s.status and (self.how == "forwarded" or seen.status in (206, 304, 412, 416)):
             allowed = {s.status: s.body}
         if seen.status not in allowed:
             clause = {304: "RFC 9111 4.3.2", 412: "RFC 9111 4.3.2", 206: "RFC 9110 14.2", 416: "RFC 9110 14.2"}
@@ -56,11 +57,13 @@ class Comparison:
                      clause.get(seen.status, clause.get(next(iter(allowed)), "RFC 9111 4")), "/".join(map(str, allowed)), seen.status)
             return
         best = next(iter(allowed))
-        if seen.status != best and self.how != "forwarded":
+        if seen.status != best and self.how != "forwarded" and seen.status != 304:
             level, clause = ("should", "RFC 9111 4.3.2") if best == 304 else ("cautious", "RFC 9110 14.2")
             self.say(level, f"{seen.status} where {best} would do", clause, best, seen.status)
         if not seen.complete and s.complete:
             self.say("must", "answer cut off", "RFC 9112 8", f"{len(s.body)} bytes", f"{len(seen.body)} bytes")
+            return
+        if not seen.complete and seen.status != s.status:
             return
         if seen.status == 304 and s.status != 304:
             self.not_modified()
@@ -78,8 +81,8 @@ class Comparison:
         return got == wanted or (len(wanted) > 1 and got == [", ".join(wanted)])
 
     def end_to_end(self):
-        """What of the response belongs to the client."""
-        out = self.s.fields.without(hop_by_hop(self.s.fields))
+        """What of the response belongs to the client. Proxy-Authenticate is only kept out of stores (RFC 9111 3.1)."""
+        out = self.s.fields.without(hop_by_hop(self.s.fields) - (PROXYS if self.how == "forwarded" else set()))
         if self.how in ("hit", "stale"):
             out = out.without(self.s.directives.names_fields("no-cache"))
         return out
@@ -89,9 +92,11 @@ class Comparison:
         want, optional = self.end_to_end(), self.s.directives.names_fields("private") | self.s.directives.names_fields("no-cache")
         for name in sorted(want.names() - MADE):
             wanted, got = want.all(name), self.seen.fields.all(name)
-            if self.same(name, wanted) or (not got and name in optional):
+            if self.same(name, wanted) or (not got and (name in optional or name in PROXYS)):
                 continue
             if not got and needed is not None and name not in needed:
+                continue
+            if self.s.was and name in ("content-encoding", "content-range"):    # RFC 9111 3.2 lets these be as they were
                 continue
             kind = f"{name} lost" if not got else f"{name} changed"
             self.say("must", kind, "RFC 9111 3.1, 3.2" if self.how != "forwarded" else "RFC 9110 7.7", wanted, got or "nothing")
@@ -105,6 +110,10 @@ class Comparison:
             if name == "x-upd" and self.other is False and self.s.was:
                 continue
             self.say("must", kind, clause, "nothing", self.seen.fields.all(name))
+        if self.how == "hit" and self.s.was and not self.seen.fields.has("x-upd") and needed is None and want.has("x-upd"):
+            self.findings = [f for f in self.findings if not f.clause.startswith("RFC 9111 3.1")]
+            self.say("must", "not updated by a 304", "RFC 9111 4.3.4", f"the fields of {self.s.was[-1]}", "the old ones")
+            return
         self.date()
         if not self.seen.fields.has("via"):
             self.say("must", "no Via", "RFC 9110 7.6.3", "Via", "nothing")
@@ -199,7 +208,7 @@ class Comparison:
                 return
             if not upstream and lines and self.s.id in (seen.fields.get("x-id"), None):
                 self.say("should", "Age on a new answer", "RFC 9111 5.1", "no Age", lines)
-            if not lines and upstream:
+            if not lines and upstream and seen.status == self.s.status:
                 self.say("must", "Age lost", "RFC 9110 7.7", self.s.fields.all("age"), "nothing")
             if not lines or not upstream:
                 return
@@ -212,4 +221,5 @@ class Comparison:
         if len(lines) != 1 or delta(lines[0]) is None:
             self.say("must", "no Age" if not lines else "Age malformed", "RFC 9111 4, 5.1", f"one Age of {low:.0f} to {high:.0f}", lines)
         elif not low - 1 <= int(lines[0]) <= high + 1 and not (high >= 2 ** 31 - 1 and int(lines[0]) >= 2 ** 31 - 1):
-            self.say("must", "Age", "RFC 9111 4.2.3", f"{low:.0f} to {high:.0f}", lines[0])
+            odd = any(re.fullmatch(".*(gmt|[a-z]{3},? [0-9]).*", v) and v == v.lower() for v in self.s.fields.all("date"))
+            self.say("should" if odd else "must", "Age by a Date in odd case" if odd else "Age", "RFC 9111 4.2" if odd else "RFC 9111 4.2.3", f"{low:.0f} to {high:.0f}", lines[0])

@@ -1,48 +1,35 @@
 """tools/differential: generated exchanges against larder and against an oracle made from the RFCs' text alone."""
 
 import argparse
+import functools
 import json
-import socket
 import sys
 import time
 from pathlib import Path
 
-from harness.daemon import Build, Larder
+from harness.daemon import Build
 
 import play
 
-# The options that leave nothing but the RFCs' own choices.
-OPTIONS = ("store_set_cookie=yes", "origin_retry=0")
 LEVELS = {"must": 0, "should": 1, "cautious": 2}
 
 
-class Scene:
-    """A daemon with a forward listener, and for each process that plays an origin with its reverse listener."""
-
-    def __init__(self, folder, processes, workers):
-        self.build = Build(folder)
-        self.sockets = [socket.create_server(("127.0.0.1", 0), backlog=1024) for _ in range(processes)]
-        origins = [f"http://127.0.0.1:{s.getsockname()[1]}" for s in self.sockets]
-        self.larder = Larder(self.build, "forward", *(f"reverse,{o}" for o in origins), workers=workers, options=OPTIONS)
-
-    def __enter__(self):
-        self.larder.start()
-        return self
-
-    def __exit__(self, kind, *rest):
-        try:
-            self.larder.stop()
-        finally:
-            self.larder.remove()
-            self.build.remove()
-            for s in self.sockets:
-                s.close()
-
-    @property
-    def places(self):
-        """[(ports, listening socket)]."""
-        ports = self.larder.ports
-        return [({"forward": ports[0], "reverse": ports[1 + n]}, s) for n, s in enumerate(self.sockets)]
+def gather(result):
+    """Counts a kind "what: a, b" with "what: a" where that is there, too: one cause is enough."""
+    heads = {}
+    for level, kind in result.kinds:
+        head, colon, rest = kind.partition(": ")
+        if level == "cautious" and colon:
+            heads.setdefault((level, head), []).append(frozenset(rest.split(", ")))
+    for (level, head), sets in heads.items():
+        sets.sort(key=len)
+        for index, features in enumerate(sets):
+            if smaller := next((s for s in sets[:index] if s < features or s == {"plain"}), None):
+                names = {s: next(k for k in result.kinds if k[0] == level and k[1].partition(": ")[0] == head and
+                                 frozenset(k[1].partition(": ")[2].split(", ")) == s) for s in (smaller, features)}
+                gone = result.kinds.pop(names[features])
+                result.kinds[names[smaller]]["count"] += gone["count"]
+                sets[index] = smaller
 
 
 def ordered(result):
@@ -54,7 +41,7 @@ def report(scene, result, wanted, out):
     """Differences by kind, each with its smallest scenario."""
     kinds = [(key, value) for key, value in ordered(result) if key[0] in wanted]
     jobs = [(value["examples"][0][0], *key) for key, value in kinds]
-    for (key, value), small in zip(kinds, play.shrink(scene.places[0], jobs)):
+    for (key, value), small in zip(kinds, play.shrink(scene, jobs)):
         print(f"\n{key[0]}: {key[1]} ({value['clause']}): {value['count']} times", file=out)
         if small:
             print(play.tell(*small), file=out)
@@ -73,18 +60,26 @@ def main(args):
     parser.add_argument("--seed", default="1")
     parser.add_argument("--processes", type=int, default=2, help="that play")
     parser.add_argument("--workers", type=int, default=2, help="larder's")
+    parser.add_argument("--hurried", action="store_true", help="do not wait between requests until all is stored")
     parser.add_argument("--levels", default="must,should,cautious", help="which differences are shown")
     parser.add_argument("--replay", type=Path, help="play the scenarios of a file (a line of JSON each) instead")
     options = parser.parse_args(args)
-    with Scene(options.build, options.processes, options.workers) as scene:
+    build = Build(options.build)
+    make = functools.partial(play.Scene, build, options.workers, options.hurried)
+    try:
         if options.replay:
-            return replay(scene, options.replay)
+            with make() as scene:
+                return replay(scene, options.replay)
         begun = time.monotonic()
-        result = play.run(scene.places, options.seed, options.exchanges)
+        result = play.run(make, options.seed, options.exchanges, options.processes)
         took = time.monotonic() - begun
+        gather(result)
         for key, value in ordered(result):
-            print(f"{value['count']:7} {key[0]:9} {key[1]} ({value['clause']})")
-        report(scene, result, options.levels.split(","), sys.stdout)
+            print(f"{value['count']:7} {key[0]:9} {key[1]} ({value['clause']})", flush=True)
+        with make() as scene:
+            report(scene, result, options.levels.split(","), sys.stdout)
+    finally:
+        build.remove()
     for played, trace in result.broken[:5]:
         print(f"\nbroken: {json.dumps(played)}\n{trace}")
     bad = sum(v["count"] for k, v in result.kinds.items() if k[0] != "cautious") + len(result.broken)
@@ -95,22 +90,9 @@ def main(args):
 
 def replay(scene, path):
     """Shows what happens in given scenarios."""
-    import asyncio
-    from wire import Client, Stage
-
-    async def each(played):
-        ports, listening = scene.places[0]
-        stage, client = Stage(ports), Client(ports)
-        await stage.origin.start(listening)
-        findings, url, seen = await play.one(stage, client, played)
-        client.close()
-        return findings, url, seen
-
-    for line in path.read_text().splitlines():
-        played = json.loads(line)
-        findings, url, seen = asyncio.run(each(played))
-        last = play.Finding(len(seen), "must", "", "", "", "")
-        print(play.tell(played, last, url, seen))
+    scenarios = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+    for played, findings, url, seen in play.show(scene, scenarios):
+        print(play.tell(played, None, url, seen))
         for f in findings:
             print(f"  {f.level} at {f.step}: {f.kind} ({f.clause}): expected {f.expected}; seen {f.seen}")
     return 0

@@ -24,6 +24,7 @@ class Judge:
         self.known = []
         self.findings = []
         self.reported = set()
+        self.stored = set()     # what the cache said that it stored
 
     def run(self):
         """All findings."""
@@ -132,15 +133,17 @@ class Judge:
         place = self.known.index(s)
         for other in self.known[place + 1:]:
             _, date = date_field(other.fields, "date", other.got[1])
+            kept = other.id in self.stored
             if other.id != s.id and mine is not None and date is not None and date > mine + 1 and not reuse(other, q, now):
-                self.say("must", "not the most recent", "RFC 9111 4", other.id, self.summary(seen))
+                self.say("must" if kept else "cautious", "not the most recent", "RFC 9111 4", other.id, self.summary(seen))
                 return
 
     def cache_status(self, seen, hit):
         """RFC 9211: hit if and only if nothing was forwarded."""
         members = seen.fields.members("cache-status")
         said = bool(members) and re.search(r";\s*hit\b", members[-1]) is not None
-        if said != hit:
+        joined = bool(members) and re.search(r";\s*collapsed\b", members[-1]) is not None
+        if said != hit and not (hit and joined):
             self.say("must", "Cache-Status", "RFC 9211 2.1", f"hit {hit}", members)
         if members and (told := re.search(r"fwd-status=(\d+)", members[-1])) and seen.origin and int(told[1]) not in [e.status for e in seen.origin]:
             self.say("must", "Cache-Status fwd-status", "RFC 9211 2.3", [e.status for e in seen.origin], members)
@@ -227,6 +230,10 @@ class Judge:
             if e.method == "HEAD" and e.status == 200:
                 self.head(q, r, got)
             self.known.append(r)
+            if re.search(r";\s*stored\b", (seen.fields.members("cache-status") or [""])[-1]):
+                self.stored.add(r.id)
+                for o in sure(storable(r)):
+                    self.say("must", f"stored: {o.kind}", o.clause, "not stored", seen.fields.get("cache-status"))
         return made, failed
 
     def not_modified(self, q, e, seen):
@@ -235,8 +242,9 @@ class Judge:
         could = [s for s in self.known if chosen_for(s, q) and not sure(storable(s)) and s.method != "HEAD"]
         found, certain = selected(could, e.answer, got[1])
         mine = entity_tags(e.answer.get("etag") or "")
-        if not found:   # a variant that this request could not have chosen, asked for by its tag
+        if not found:   # a variant that this request could not have chosen, asked for by its tag; or a 304 that names none
             found = [s for s in self.known if mine and s.tag() and strong_match(s.tag(), mine[0]) and not sure(storable(s))]
+            found = found or ([] if mine or e.answer.has("last-modified") else could)
             certain = False
         for s in found:
             new = updated(s, e.answer, e.came - 1, got, e.answer.get("x-upd"))
@@ -246,7 +254,8 @@ class Judge:
             self.known.append(new)
         asked = entity_tags(q.fields.get("if-none-match") or "")
         own = q.fields.has("if-none-match") or q.fields.has("if-modified-since")
-        if own and (not asked or asked == "*" or not mine or any(weak_match(t, mine[0]) for t in asked)):
+        same = all(q.fields.get(n) == e.fields.get(n) for n in ("if-none-match", "if-modified-since"))
+        if own and (same or not asked or asked == "*" or not mine or any(weak_match(t, mine[0]) for t in asked)):
             out.append((Stored(e.answer.get("x-upd"), e.method, seen.query, 304, e.answer, b"", True, e.came - 1, got), "forwarded"))
         return out
 

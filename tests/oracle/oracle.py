@@ -11,6 +11,7 @@ from fields import (Directives, Fields, age_value, byte_ranges, date_field, delt
 
 UNDERSTOOD = {200, 201, 202, 203, 204, 205, 206, 300, 301, 302, 303, 304, 305, 307, 308, 400, 401, 402, 403, 404, 405,
               406, 407, 408, 409, 410, 411, 412, 413, 414, 415, 416, 417, 421, 422, 426, 500, 501, 502, 503, 504, 505}
+REGISTERED = {207, 208, 226, 418, 423, 424, 425, 428, 429, 431, 451, 506, 507, 508, 510, 511}    # understood by some
 HEURISTIC = {200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501}      # RFC 9110 section 15.1
 SAFE = {"GET", "HEAD", "OPTIONS", "TRACE"}
 HEURISTIC_SHARE, HEURISTIC_MAX = 0.1, 86400
@@ -83,7 +84,7 @@ def storable(s):
         out.append(Objection("request no-store", "RFC 9111 5.2.1.5", request.plain("no-store")))
     understand = cc.has("must-understand")
     if understand and s.status not in UNDERSTOOD:
-        out.append(Objection("must-understand with an unknown status", "RFC 9111 5.2.2.3"))
+        out.append(Objection("must-understand with an unknown status", "RFC 9111 5.2.2.3", s.status not in REGISTERED))
     if cc.has("no-store"):
         out.append(Objection("no-store", "RFC 9111 5.2.2.5", cc.plain("no-store") and not understand))
     if cc.has("private"):
@@ -371,8 +372,11 @@ def selected(candidates, fields, now):
 
 def head_agrees(s, fields, now):
     """Whether a HEAD's answer is about the stored response (RFC 9111 4.3.5)."""
-    for name in ("etag", "last-modified"):
-        if fields.has(name) and fields.get(name) != s.fields.get(name):
+    if fields.has("etag") and fields.get("etag") != s.fields.get("etag"):
+        return False
+    if fields.has("last-modified") and fields.get("last-modified") != s.fields.get("last-modified"):
+        modified = date_field(fields, "last-modified", now)[1]
+        if modified is None or modified != s.modified():
             return False
     length = fields.get("content-length")
     return length is None or length == str(len(s.body))

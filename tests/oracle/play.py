@@ -2,17 +2,22 @@
 
 import asyncio
 import copy
+import itertools
 import json
 import multiprocessing
+import socket
 import traceback
 
+from harness.daemon import Larder
+
 from generate import scenario
-from answers import Finding  # noqa: F401
 from judge import Judge
 from wire import Client, Stage
 
-CLIENTS = 12
-SHRINK_TRIES = 250
+CLIENTS, BATCH = 16, 400
+SHRINK_WIDTH, SHRINK_ROUNDS = 200, 40
+# The options that leave nothing but the RFCs' own choices, and that settle soon.
+OPTIONS = ("store_set_cookie=yes", "origin_retry=0", "commit_delay=0")
 
 
 class Result:
@@ -45,32 +50,75 @@ class Result:
             kept["examples"] = (kept["examples"] + value["examples"])[:3]
 
 
-async def one(stage, client, played):
-    """(findings, url, seen) of a scenario."""
-    url, seen = await stage.play(client, played)
-    return Judge(url, played, seen).run(), url, seen
+class Scene:
+    """A daemon with a forward and a reverse listener, and the origin's socket."""
+
+    def __init__(self, build, workers, hurried):
+        self.hurried = hurried
+        self.socket = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        origin = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
+        self.larder = Larder(build, "forward", f"reverse,{origin}", workers=workers, options=OPTIONS)
+
+    def __enter__(self):
+        self.larder.start()
+        return self
+
+    def __exit__(self, kind, *rest):
+        try:
+            self.larder.stop()
+        finally:
+            self.larder.remove()
+            self.socket.close()
+
+    def stage(self):
+        """For a loop."""
+        return Stage({"forward": self.larder.ports[0], "reverse": self.larder.ports[1]}, self.socket)
+
+    async def settle(self):
+        """Waits until all that was answered is stored for good, unless the scene is hurried."""
+        if not self.hurried:
+            await asyncio.to_thread(self.larder.settle)
 
 
-async def many(place, source, until):
-    """Plays what the source gives, up to a number of exchanges; a place is (ports, the origin's listening socket)."""
-    ports, listening = place
-    result, stage = Result(), Stage(ports)
-    await stage.origin.start(listening)
+async def together(scene, stage, clients, plays, result):
+    """Plays scenarios side by side, all at the same step; judges each."""
+    left = list(plays)
+    while left:
+        queue, moved = iter(left), []
 
-    async def worker():
-        client = Client(ports)
-        while result.exchanges < until and (played := next(source, None)) is not None:
+        async def worker(client):
+            for play in queue:
+                try:
+                    if await play.step(client):
+                        moved.append(play)
+                except Exception:  # noqa: BLE001
+                    result.broken.append((play.scenario, traceback.format_exc()))
+                    client.close()
+
+        await asyncio.gather(*(worker(c) for c in clients))
+        left = [p for p in left if p in set(moved) and len(p.seen) < len(p.scenario["steps"])]
+        if left:
+            await scene.settle()
+    for play in plays:
+        if len(play.seen) == len(play.scenario["steps"]):
             try:
-                findings, _, _ = await one(stage, client, played)
-                result.add(len(played["steps"]), findings, played)
+                result.add(len(play.seen), Judge(play.url, play.scenario, play.seen).run(), play.scenario)
             except Exception:  # noqa: BLE001
-                result.broken.append((played, traceback.format_exc()))
-                client.close()
-                if len(result.broken) > 20:
-                    break
-        client.close()
+                result.broken.append((play.scenario, traceback.format_exc()))
 
-    await asyncio.gather(*(worker() for _ in range(CLIENTS)))
+
+async def many(scene, source, until):
+    """Plays what the source gives, up to a number of exchanges."""
+    result, stage = Result(), scene.stage()
+    await stage.start()
+    clients = [Client(stage.ports) for _ in range(CLIENTS)]
+    while result.exchanges < until and len(result.broken) < 20:
+        plays = [stage.begin(s) for s in itertools.islice(source, BATCH)]
+        if not plays:
+            break
+        await together(scene, stage, clients, plays, result)
+    for client in clients:
+        client.close()
     result.strays = stage.origin.strays
     return result
 
@@ -83,21 +131,22 @@ def numbered(seed, first, step):
         number += step
 
 
-def share(queue, place, seed, first, step, until):
-    """One process's share."""
+def share(queue, make, seed, first, step, until):
+    """One process's share, with a daemon of its own."""
     try:
-        queue.put(asyncio.run(many(place, numbered(seed, first, step), until)))
+        with make() as scene:
+            queue.put(asyncio.run(many(scene, numbered(seed, first, step), until)))
     except BaseException:  # noqa: BLE001
         result = Result()
         result.broken.append((None, traceback.format_exc()))
         queue.put(result)
 
 
-def run(places, seed, exchanges):
-    """Plays generated scenarios, a process for each place."""
-    total, queue, count = Result(), multiprocessing.Queue(), len(places)
-    shares = [multiprocessing.Process(target=share, args=(queue, place, seed, n, count, exchanges // count))
-              for n, place in enumerate(places)]
+def run(make, seed, exchanges, processes):
+    """Plays generated scenarios in several processes; make() gives a Scene."""
+    total, queue = Result(), multiprocessing.Queue()
+    shares = [multiprocessing.Process(target=share, args=(queue, make, seed, n, processes, exchanges // processes))
+              for n in range(processes)]
     for s in shares:
         s.start()
     for _ in shares:
@@ -155,41 +204,56 @@ def fewer_members(played):
                     yield out
 
 
-async def shrunk(place, jobs):
-    """[(scenario, finding, url, seen)] of the smallest that still show [(scenario, level, kind)]."""
-    ports, listening = place
-    stage, client, out = Stage(ports), Client(ports), []
-    await stage.origin.start(listening)
+async def shrunk(scene, jobs):
+    """[(scenario, finding, url, seen)] of the smallest that still show [(scenario, level, kind)]; None where none does."""
+    stage, out = scene.stage(), []
+    await stage.start()
+    clients = [Client(stage.ports) for _ in range(4)]
 
-    async def shows(played, key):
-        try:
-            findings, url, seen = await one(stage, client, played)
-        except Exception:  # noqa: BLE001
-            client.close()
-            return None
-        found = next((f for f in findings if (f.level, f.kind) == key), None)
-        return found and (played, found, url, seen)
+    async def first(candidates, key):
+        """The first of the candidates that shows it: (scenario, finding, url, seen)."""
+        plays, result = [stage.begin(c) for c in candidates], Result()
+        await together(scene, stage, clients, plays, result)
+        for play in plays:
+            if len(play.seen) == len(play.scenario["steps"]):
+                found = next((f for f in Judge(play.url, play.scenario, play.seen).run() if (f.level, f.kind) == key), None)
+                if found:
+                    return play.scenario, found, play.url, play.seen
+        return None
 
     for played, *key in jobs:
-        best, tries = await shows(played, tuple(key)), 0
-        progress = best is not None
-        while progress and tries < SHRINK_TRIES:
-            progress = False
-            for candidate in smaller(best[0]):
-                tries += 1
-                if found := await shows(candidate, tuple(key)):
-                    best, progress = found, True
-                    break
-                if tries >= SHRINK_TRIES:
-                    break
+        best = await first([played] * 3, tuple(key))
+        for _ in range(SHRINK_ROUNDS):
+            if not best or not (found := await first(list(smaller(best[0]))[:SHRINK_WIDTH], tuple(key))):
+                break
+            best = found
         out.append(best)
+    for client in clients:
+        client.close()
+    return out
+
+
+def shrink(scene, jobs):
+    """The same, waited for."""
+    return asyncio.run(shrunk(scene, jobs))
+
+
+async def shown(scene, scenarios):
+    """[(scenario, findings, url, seen)] of scenarios played one by one."""
+    stage, out = scene.stage(), []
+    await stage.start()
+    client = Client(stage.ports)
+    for played in scenarios:
+        play = stage.begin(played)
+        await together(scene, stage, [client], [play], Result())
+        out.append((played, Judge(play.url, played, play.seen).run(), play.url, play.seen))
     client.close()
     return out
 
 
-def shrink(place, jobs):
+def show(scene, scenarios):
     """The same, waited for."""
-    return asyncio.run(shrunk(place, jobs))
+    return asyncio.run(shown(scene, scenarios))
 
 
 def tell(played, finding, url, seen):
@@ -205,7 +269,7 @@ def tell(played, finding, url, seen):
             lines.append(f"     client got {s.status} {json.dumps(s.fields.pairs)}, {len(s.body)} bytes")
         else:
             lines.append("     client got nothing")
-        if number == finding.step:
+        if finding and number == finding.step:
             lines.append(f"     ** {finding.clause}: expected {finding.expected}; seen {finding.seen}")
             break
     return "\n".join(lines)

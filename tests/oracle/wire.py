@@ -257,31 +257,49 @@ class Client:
         seen.got = time.time()
 
 
-class Stage:
-    """An origin and a daemon's ports {"forward": …, "reverse": …}: runs scenarios."""
+class Play:
+    """One scenario on its way."""
 
-    def __init__(self, ports):
+    def __init__(self, scenario, base, url, path, host):
+        self.scenario, self.base, self.url, self.path, self.host = scenario, base, url, path, host
+        self.seen = []
+
+    async def step(self, client):
+        """The next request; False when there is none."""
+        number, steps = len(self.seen), self.scenario["steps"]
+        if number == len(steps):
+            return False
+        step, sent = steps[number], b"content" if steps[number].get("content") else b""
+        fields = [(n, render(v, self.base, self.url)) for n, v in step["fields"]] + [("X-Step", str(number))]
+        if sent or step["method"] in ("POST", "PUT", "PATCH"):
+            fields.append(("Content-Length", str(len(sent))))
+        self.seen.append(Seen(Fields(fields)))
+        listener = self.scenario["listener"]
+        target = self.url if listener == "forward" else self.path
+        work = client.ask(listener, step.get("conn", 0), step["method"], target, [("Host", self.host), *fields], sent, self.seen[-1])
+        await asyncio.wait_for(work, PATIENCE)
+        return True
+
+
+class Stage:
+    """A daemon's ports {"forward": …, "reverse": …} and the origin: begins scenarios."""
+
+    def __init__(self, ports, listening):
+        self.ports, self.listening = ports, listening
         self.origin = Origin()
         self.count = itertools.count(1)
         self.mark = f"{time.time_ns():x}"
 
-    async def play(self, client, scenario):
-        """(url, [Seen]) of a scenario."""
+    async def start(self):
+        """Lets the origin serve."""
+        await self.origin.start(self.listening)
+
+    def begin(self, scenario):
+        """A scenario under a URL of its own."""
         path = f"/{self.mark}/{next(self.count)}" + ("?q=1" if scenario.get("query") else "")
         host = f"127.0.0.1:{self.origin.port}"
-        url = f"http://{host}{path}"
-        base, seen = int(time.time()), []
-        self.origin.running[path] = (scenario, base, url, seen)
-        for number, step in enumerate(scenario["steps"]):
-            sent = b"content" if step.get("content") else b""
-            fields = [(n, render(v, base, url)) for n, v in step["fields"]] + [("X-Step", str(number))]
-            if sent or step["method"] in ("POST", "PUT", "PATCH"):
-                fields.append(("Content-Length", str(len(sent))))
-            seen.append(Seen(Fields(fields)))
-            target = url if scenario["listener"] == "forward" else path
-            work = client.ask(scenario["listener"], step.get("conn", 0), step["method"], target,
-                              [("Host", host), *fields], sent, seen[-1])
-            await asyncio.wait_for(work, PATIENCE)
-        if len(self.origin.running) > 1000:     # late requests still find theirs
+        play = Play(scenario, int(time.time()), f"http://{host}{path}", path, host)
+        self.origin.running[path] = (scenario, play.base, play.url, play.seen)
+        if len(self.origin.running) > 2000:     # late requests still find theirs
             del self.origin.running[next(iter(self.origin.running))]
-        return url, seen
+        return play
