@@ -24,7 +24,7 @@ def gather(result):
     for (level, head), sets in heads.items():
         sets.sort(key=len)
         for index, features in enumerate(sets):
-            if smaller := next((s for s in sets[:index] if s < features or s == {"plain"}), None):
+            if smaller := next((s for s in sets[:index] if s < features), None):
                 names = {s: next(k for k in result.kinds if k[0] == level and k[1].partition(": ")[0] == head and
                                  frozenset(k[1].partition(": ")[2].split(", ")) == s) for s in (smaller, features)}
                 gone = result.kinds.pop(names[features])

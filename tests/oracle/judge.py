@@ -4,7 +4,7 @@ import re
 
 from answers import Comparison, Finding
 from fields import HOP_BY_HOP, Directives, Fields, date_field, entity_tags, hop_by_hop, strong_match, weak_match
-from oracle import (SAFE, Query, Stored, answers, chosen_for, condition, freshness, head_agrees, lifetime, reuse, same_letters,
+from oracle import (SAFE, SAID_SAFE, Query, Stored, answers, chosen_for, condition, freshness, head_agrees, lifetime, reuse, same_letters,
                     selected, storable, updated)
 
 CONDITIONS = ("if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "if-range")
@@ -24,6 +24,7 @@ class Judge:
         self.known = []
         self.findings = []
         self.reported = set()
+        self.unstorable = {}
         self.stored = set()     # what the cache said that it stored
 
     def run(self):
@@ -57,13 +58,14 @@ class Judge:
         error = "gone" if failed else "5xx" if seen.origin[-1].status >= 500 else None
         stale = [s for s in before if error and not sure(reuse(s, q, now, error))]
         if seen.status:
-            options += [Comparison(self.number, s, q, seen, "stale") for s in late + stale]
+            options += [Comparison(self.number, s, q, seen, "stale", s in late) for s in late + stale]
         self.settle(q, seen, options, failed, error, [s for s in before if error and s not in stale], now)
         if not failed and error and stale and seen.status >= 500 and \
                 any(s.directives.has("stale-if-error") or q.directives.has("stale-if-error") for s in stale[-1:]) and \
                 not reuse(stale[-1], q, now, error):
             self.say("cautious", "stale-if-error not used", "RFC 5861 4", "stale answer", seen.status)
-        if failed and stale and seen.status in (502, 504) and not reuse(stale[-1], q, now, error):
+        if failed and stale and seen.status in (502, 504) and not reuse(stale[-1], q, now, error) and \
+                (lifetime(stale[-1])[1] or stale[-1].tag() or stale[-1].modified()):
             self.say("cautious", "no stale answer though the origin failed", "RFC 9111 4.2.4", "stale answer", seen.status)
 
     def settle(self, q, seen, options, failed, error, others, now):
@@ -88,7 +90,9 @@ class Judge:
             self.say("must", "another response than the origin's", "RFC 9111 4.3.3", best.s.id, self.summary(seen))
             return
         self.findings += best.findings
-        self.cache_status(seen, best.how == "stale" and not error)
+        if best.how == "validated" and (o := self.unstorable.get((best.s.fields.get("x-upd"), best.s.id))):
+            self.say("must", f"kept and validated: {o.kind}", o.clause, "nothing stored", self.summary(seen))
+        self.cache_status(seen, best.how == "stale" and (not error or best.late))
 
     @staticmethod
     def summary(seen):
@@ -224,7 +228,7 @@ class Judge:
             got = (e.came, seen.got)
             r = Stored(e.answer.get("x-id"), e.method, seen.query, e.status, e.answer, e.body, e.whole, e.came - 1, got, url=self.url)
             made.append((r, "forwarded"))
-            if q.method not in SAFE and 200 <= e.status < 400:
+            if q.method not in SAFE | SAID_SAFE and 200 <= e.status < 400:
                 for s in self.known:
                     s.invalid = True
             if e.method == "HEAD" and e.status == 200:
@@ -232,25 +236,28 @@ class Judge:
             self.known.append(r)
             if re.search(r";\s*stored\b", (seen.fields.members("cache-status") or [""])[-1]):
                 self.stored.add(r.id)
-                for o in sure(storable(r)):
+                for o in sure(storable(r)) if r.complete else ():
                     self.say("must", f"stored: {o.kind}", o.clause, "not stored", seen.fields.get("cache-status"))
         return made, failed
 
     def not_modified(self, q, e, seen):
         """RFC 9111 4.3.3, 4.3.4."""
         got, out = (e.came, seen.got), []
-        could = [s for s in self.known if chosen_for(s, q) and not sure(storable(s)) and s.method != "HEAD"]
-        found, certain = selected(could, e.answer, got[1])
+        could = [s for s in self.known if chosen_for(s, q) and s.method != "HEAD" and not s.replaced]
+        found, certain = selected([s for s in could if not sure(storable(s))], e.answer, got[1])
+        found, certain = (found, certain) if found else selected(could, e.answer, got[1])
         mine = entity_tags(e.answer.get("etag") or "")
         if not found:   # a variant that this request could not have chosen, asked for by its tag; or a 304 that names none
-            found = [s for s in self.known if mine and s.tag() and strong_match(s.tag(), mine[0]) and not sure(storable(s))]
-            found = found or ([] if mine or e.answer.has("last-modified") else could)
+            found = [s for s in self.known if mine and s.tag() and strong_match(s.tag(), mine[0]) and not s.replaced]
             certain = False
         for s in found:
-            new = updated(s, e.answer, e.came - 1, got, e.answer.get("x-upd"))
+            new = updated(s, e.answer, q, e.came - 1, got, e.answer.get("x-upd"))
             out.append((new, "validated"))
-            if certain and not q.directives.has("no-store"):
-                self.known.remove(s)
+            if any(e.fields.get(n) != q.fields.get(n) for n in ("if-none-match", "if-modified-since")):
+                for o in sure(storable(s)):
+                    self.unstorable[new.fields.get("x-upd"), s.id] = o
+            if certain and not q.directives.has("no-store") and not sure(storable(s)):
+                s.replaced = e.answer.get("x-upd")
             self.known.append(new)
         asked = entity_tags(q.fields.get("if-none-match") or "")
         own = q.fields.has("if-none-match") or q.fields.has("if-modified-since")
@@ -263,7 +270,7 @@ class Judge:
         """RFC 9111 4.3.5."""
         for s in [s for s in self.known if s.method == "GET" and s.status == 200 and chosen_for(s, q)]:
             if head_agrees(s, r.fields, got[1]):
-                new = updated(s, r.fields, r.asked, got, r.id)
+                new = updated(s, r.fields, q, r.asked, got, r.id)
                 self.known.append(new)
             else:
                 s.doubted = True
@@ -273,7 +280,7 @@ class Judge:
     def best_hit(self, q, now, known=None):
         """The response that the most eager cache that is right would answer with, if any."""
         known = self.known if known is None else known
-        could = [s for s in known if s.method in ("GET", "POST", "HEAD")]
+        could = [s for s in known if s.method in ("GET", "POST", "HEAD") and not s.replaced]
         for s in reversed(could):
             if vary := chosen_for(s, q):
                 return s if vary and not reuse(s, q, now) else None
@@ -287,6 +294,8 @@ class Judge:
         if s and q.method in ("GET", "HEAD"):
             if s.id in self.reported or any(e.status == 0 for e in seen.origin):
                 return
+            if s.id == seen.fields.get("x-id") and s.fields.get("x-upd") == seen.fields.get("x-upd"):
+                return          # served, and validated behind the client's back
             self.reported.add(s.id)
             self.say("cautious", "missed hit: " + ", ".join(self.features(s, q)), "RFC 9111 3, 4", f"{s.id} from the cache",
                      self.summary(seen))

@@ -14,6 +14,8 @@ UNDERSTOOD = {200, 201, 202, 203, 204, 205, 206, 300, 301, 302, 303, 304, 305, 3
 REGISTERED = {207, 208, 226, 418, 423, 424, 425, 428, 429, 431, 451, 506, 507, 508, 510, 511}    # understood by some
 HEURISTIC = {200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501}      # RFC 9110 section 15.1
 SAFE = {"GET", "HEAD", "OPTIONS", "TRACE"}
+SAID_SAFE = {"PROPFIND", "REPORT", "SEARCH", "QUERY", "PRI"}    # by the registry, which a cache may not know
+NEVER = {428, 429, 431, 511}                                    # RFC 6585
 HEURISTIC_SHARE, HEURISTIC_MAX = 0.1, 86400
 SLACK = 2
 
@@ -52,6 +54,8 @@ class Stored:
     got: tuple
     invalid: bool = False
     doubted: bool = False
+    replaced: str = ""
+    secret: frozenset = frozenset()
     was: list = field(default_factory=list)
     url: str = ""
 
@@ -78,6 +82,8 @@ def storable(s):
         return [Objection("method not cacheable", "RFC 9111 3")]
     if s.status < 200:
         out.append(Objection("interim response", "RFC 9111 3"))
+    if s.status in NEVER:
+        out.append(Objection("status that must not be stored", "RFC 6585 3 to 6"))
     if s.status == 304:
         out.append(Objection("304 as a response of its own", "RFC 9111 3"))
     if request.has("no-store"):
@@ -200,7 +206,9 @@ def stale_objections(s, q, staleness, error):
     answers = [within(cc, "stale-while-revalidate", staleness)]
     if mine.plain("max-stale"):
         answers.append(True)
-    answers.append(within(mine, "max-stale", staleness))
+    tolerance = within(mine, "max-stale", staleness)
+    odd = [v for n, v, _ in mine.list if n == "max-stale" and v is not None]
+    answers.append(None if tolerance is False and (len(odd) > 1 or any(delta(v) is None for v in odd)) else tolerance)
     if error:
         answers += [within(cc, "stale-if-error", staleness), within(mine, "stale-if-error", staleness)]
         answers.append(True if error == "gone" else None)
@@ -250,6 +258,8 @@ def reuse(s, q, now, error=None):
         out.append(Objection("no-cache", "RFC 9111 5.2.2.4"))
     elif cc.has("no-cache"):
         out.append(Objection("qualified no-cache", "RFC 9111 5.2.2.4", False))
+    if s.replaced:
+        out.append(Objection("not updated by a 304", "RFC 9111 4.3.4"))
     if s.doubted:
         out.append(Objection("a HEAD said otherwise", "RFC 9111 4.3.5"))
     if s.status == 206:
@@ -335,6 +345,8 @@ def answers(s, q, cached=True):
     if ranges is None or counts is None:
         return {**full, **out, 206: set(resolve(ranges or [], len(s.body))), 416: b""}
     found = resolve(ranges, len(s.body))
+    if not found and not s.body and any(first is None and last for first, last in ranges):
+        return {**full, **out, 416: b""}    # satisfiable, but there is nothing that a 206 could say (RFC 9110 14.1.2)
     if not found:
         return {416: b"", **full, **out}
     return {206: set(found), **full, **out}
@@ -346,12 +358,16 @@ KEEP = {"content-length", "x-id"}
 PROCESSED = {"content-encoding", "content-range", "content-type"}
 
 
-def updated(s, fields, asked, got, name):
-    """s with the fields of a 304 (or a HEAD's answer) in it (RFC 9111 3.2)."""
+def updated(s, fields, q, asked, got, name):
+    """s with the fields of a 304 (or a HEAD's answer) to q in it (RFC 9111 3.2)."""
     fields = fields.without(hop_by_hop(fields) | KEEP)
     new = fields.names()
     kept = [p for p in s.fields.pairs if p[0].lower() not in new and p[0].lower() not in ("age", "date")]
-    return replace(s, fields=Fields(kept + fields.pairs), asked=asked, got=got, was=[*s.was, name], invalid=False, doubted=False)
+    # Whoever was not authorised has been told that this is for him (RFC 9111 3.5).
+    request = s.request if q.fields.has("authorization") else s.request.without({"authorization"})
+    secret = s.secret | s.directives.names_fields("private") | s.directives.names_fields("no-cache")
+    return replace(s, fields=Fields(kept + fields.pairs), request=request, asked=asked, got=got, was=[*s.was, name], secret=secret,
+                   invalid=False, doubted=False, replaced="")
 
 
 def selected(candidates, fields, now):
@@ -361,13 +377,13 @@ def selected(candidates, fields, now):
     has, modified = date_field(fields, "last-modified", now)
     if tag and not tag.startswith("W/"):
         return [s for s in candidates if s.tag() and strong_match(s.tag(), tag)], True
-    if has and modified is not None and not tag:
-        found = [s for s in candidates if s.modified() == modified]
-        return found, len(found) == 1
     if tag:
         found = [s for s in candidates if s.tag() and weak_match(s.tag(), tag)]
         return found, len(found) == 1
-    return [s for s in candidates if not s.tag() and s.modified() is None], len(candidates) == 1
+    if has:
+        found = [s for s in candidates if modified is not None and s.modified() == modified]
+        return found, len(found) == 1 and not found[0].tag()
+    return list(candidates), False      # it names none: by the text only one without validators, by custom the one asked for
 
 
 def head_agrees(s, fields, now):
