@@ -138,6 +138,8 @@ class Directives:
         number = delta(value)
         if number is None:
             return (0, 0, 0)
+        if any(delta(v) is None for v, _ in found):
+            return (0, 0, number)
         return (0 if quoted or len(found) > 1 else number, number, number)
 
 

@@ -4,7 +4,7 @@ import re
 
 from answers import Comparison, Finding
 from fields import HOP_BY_HOP, Directives, Fields, date_field, entity_tags, hop_by_hop, strong_match, weak_match
-from oracle import (SAFE, SAID_SAFE, Query, Stored, answers, chosen_for, condition, freshness, head_agrees, lifetime, reuse, same_letters,
+from oracle import (Objection, SAFE, SAID_SAFE, Query, Stored, answers, chosen_for, condition, freshness, head_agrees, lifetime, reuse, same_letters,
                     selected, storable, updated)
 
 CONDITIONS = ("if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "if-range")
@@ -16,6 +16,17 @@ def sure(objections):
     return [o for o in objections if o.sure]
 
 
+def said_hit(seen):
+    """Whether Cache-Status speaks of a hit."""
+    members = seen.fields.members("cache-status")
+    return bool(members) and re.search(r";\s*hit\b", members[-1]) is not None
+
+
+def worth(s):
+    """Whether a response is of any use later: it is fresh for a while, or can be validated."""
+    return lifetime(s)[1] > 0 or s.tag() is not None or s.modified() is not None
+
+
 class Judge:
     """One scenario: everything that was received for its URL so far, in order."""
 
@@ -24,7 +35,7 @@ class Judge:
         self.known = []
         self.findings = []
         self.reported = set()
-        self.unstorable = {}
+        self.wrong = {}
         self.stored = set()     # what the cache said that it stored
 
     def run(self):
@@ -51,24 +62,28 @@ class Judge:
             self.from_cache(q, seen, now)
             return
         self.extra_requests(seen)
-        made, failed = self.receive(q, seen)
-        self.cautious(q, seen, now, before)
-        options = [Comparison(self.number, s, q, seen, how) for s, how in made] if seen.status else []
+        hit, bare = self.best_hit(q, (now[0], now[1] + 1)), self.validators_at_hand(q)
         late = [s for s in before if s.directives.has("stale-while-revalidate") and not sure(reuse(s, q, now))]
+        verdicts = {error: [(s, reuse(s, q, now, error)) for s in before] for error in ("gone", "5xx")}
+        made, failed = self.receive(q, seen)
+        self.cautious(q, seen, hit, bare)
         error = "gone" if failed else "5xx" if seen.origin[-1].status >= 500 else None
-        stale = [s for s in before if error and not sure(reuse(s, q, now, error))]
+        verdict = verdicts.get(error, [])
+        stale, others = [s for s, o in verdict if not sure(o)], [(s, sure(o)) for s, o in verdict if sure(o)]
+        options = []
         if seen.status:
+            options = [Comparison(self.number, s, q, seen, how) for s, how in made]
             options += [Comparison(self.number, s, q, seen, "stale", s in late) for s in late + stale]
-        self.settle(q, seen, options, failed, error, [s for s in before if error and s not in stale], now)
-        if not failed and error and stale and seen.status >= 500 and \
-                any(s.directives.has("stale-if-error") or q.directives.has("stale-if-error") for s in stale[-1:]) and \
-                not reuse(stale[-1], q, now, error):
-            self.say("cautious", "stale-if-error not used", "RFC 5861 4", "stale answer", seen.status)
-        if failed and stale and seen.status in (502, 504) and not reuse(stale[-1], q, now, error) and \
-                (lifetime(stale[-1])[1] or stale[-1].tag() or stale[-1].modified()):
+        self.settle(seen, options, failed, others)
+        eager = stale[-1] if stale and stale[-1] is before[-1] and not dict((id(s), o) for s, o in verdict)[id(stale[-1])] else None
+        if not eager or seen.status != (seen.origin[-1].status or seen.status) or not worth(eager) or seen.status < 500:
+            return
+        if failed:
             self.say("cautious", "no stale answer though the origin failed", "RFC 9111 4.2.4", "stale answer", seen.status)
+        elif seen.status in ERRORS and (eager.directives.has("stale-if-error") or q.directives.has("stale-if-error")):
+            self.say("cautious", "stale-if-error not used", "RFC 5861 4", "stale answer", seen.status)
 
-    def settle(self, q, seen, options, failed, error, others, now):
+    def settle(self, seen, options, failed, others):
         """Chooses the likeliest explanation of the answer and reports what is wrong with it."""
         if failed and (seen.status in (502, 504) or not seen.status):
             return
@@ -76,11 +91,12 @@ class Judge:
             if not any(not e.whole for e in seen.origin):
                 self.say("must", "no answer", "RFC 9112 9", "an answer", "connection closed")
             return
-        best = min(options, key=lambda c: c.weight, default=None)
+        said = said_hit(seen)
+        best = min(options, key=lambda c: c.weight + (said != c.late), default=None)
         if best is None or best.other:
-            for s in others:
+            for s, objections in others:
                 if s.id == seen.fields.get("x-id"):
-                    for o in sure(reuse(s, q, now, error)):
+                    for o in objections:
                         self.say("must", f"served on error: {o.kind}", o.clause, "the error", f"{seen.status} of {s.id}")
                     return
         if best is None:
@@ -90,9 +106,10 @@ class Judge:
             self.say("must", "another response than the origin's", "RFC 9111 4.3.3", best.s.id, self.summary(seen))
             return
         self.findings += best.findings
-        if best.how == "validated" and (o := self.unstorable.get((best.s.fields.get("x-upd"), best.s.id))):
-            self.say("must", f"kept and validated: {o.kind}", o.clause, "nothing stored", self.summary(seen))
-        self.cache_status(seen, best.how == "stale" and (not error or best.late))
+        if best.how == "validated" and (o := self.wrong.get((best.s.fields.get("x-upd"), best.s.id, len(best.s.was)))):
+            self.say("must", f"validated: {o.kind}", o.clause, "nothing stored", self.summary(seen))
+        if best.how != "stale" or best.late:
+            self.cache_status(seen, best.late)
 
     @staticmethod
     def summary(seen):
@@ -120,7 +137,7 @@ class Judge:
             self.say("must", f"unexplained {seen.status}", "RFC 9111 4", "forwarded", self.summary(seen))
             return
         named = [c for c in options if c.s.id == seen.fields.get("x-id")] or options
-        best = min(reversed(named), key=lambda c: 100 * len(sure(reuse(c.s, q, now))) + c.weight)
+        best = min(reversed(named), key=lambda c: (c.weight, len(sure(reuse(c.s, q, now)))))
         wrong = sure(reuse(best.s, q, now))
         for o in wrong:
             level = "should" if o.clause == "RFC 9111 4.3.5" else "must"
@@ -145,7 +162,7 @@ class Judge:
     def cache_status(self, seen, hit):
         """RFC 9211: hit if and only if nothing was forwarded."""
         members = seen.fields.members("cache-status")
-        said = bool(members) and re.search(r";\s*hit\b", members[-1]) is not None
+        said = said_hit(seen)
         joined = bool(members) and re.search(r";\s*collapsed\b", members[-1]) is not None
         if said != hit and not (hit and joined):
             self.say("must", "Cache-Status", "RFC 9211 2.1", f"hit {hit}", members)
@@ -243,28 +260,33 @@ class Judge:
     def not_modified(self, q, e, seen):
         """RFC 9111 4.3.3, 4.3.4."""
         got, out = (e.came, seen.got), []
-        could = [s for s in self.known if chosen_for(s, q) and s.method != "HEAD" and not s.replaced]
-        found, certain = selected([s for s in could if not sure(storable(s))], e.answer, got[1])
-        found, certain = (found, certain) if found else selected(could, e.answer, got[1])
+        could = [s for s in self.known if chosen_for(s, q) and s.method != "HEAD"]
+        right = [s for s in could if not s.replaced and not sure(storable(s))]
+        found, certain = selected(right, e.answer, got[1])
         mine = entity_tags(e.answer.get("etag") or "")
-        if not found:   # a variant that this request could not have chosen, asked for by its tag; or a 304 that names none
-            found = [s for s in self.known if mine and s.tag() and strong_match(s.tag(), mine[0]) and not s.replaced]
-            certain = False
+        changed = any(e.fields.get(n) != q.fields.get(n) for n in ("if-none-match", "if-modified-since"))
         for s in found:
-            new = updated(s, e.answer, q, e.came - 1, got, e.answer.get("x-upd"))
-            out.append((new, "validated"))
-            if any(e.fields.get(n) != q.fields.get(n) for n in ("if-none-match", "if-modified-since")):
-                for o in sure(storable(s)):
-                    self.unstorable[new.fields.get("x-upd"), s.id] = o
-            if certain and not q.directives.has("no-store") and not sure(storable(s)):
+            out.append((self.update(s, q, e, got), "validated"))
+            if certain and not q.directives.has("no-store"):
                 s.replaced = e.answer.get("x-upd")
-            self.known.append(new)
+        # What should not be there any more, or a variant that this request could not have chosen, asked for by its tag.
+        rest = [s for s in could if s not in right] + [s for s in self.known if s not in could and mine and s.tag()]
+        for s in selected(rest, e.answer, got[1])[0] if changed else ():
+            new = self.update(s, q, e, got)
+            out.append((new, "validated"))
+            for o in sure(storable(s)) + ([Objection("not updated by a 304", "RFC 9111 4.3.4")] if s.replaced else []):
+                self.wrong[new.fields.get("x-upd"), s.id, len(new.was)] = o
         asked = entity_tags(q.fields.get("if-none-match") or "")
         own = q.fields.has("if-none-match") or q.fields.has("if-modified-since")
-        same = all(q.fields.get(n) == e.fields.get(n) for n in ("if-none-match", "if-modified-since"))
-        if own and (same or not asked or asked == "*" or not mine or any(weak_match(t, mine[0]) for t in asked)):
+        if own and (not changed or not asked or asked == "*" or not mine or any(weak_match(t, mine[0]) for t in asked)):
             out.append((Stored(e.answer.get("x-upd"), e.method, seen.query, 304, e.answer, b"", True, e.came - 1, got), "forwarded"))
         return out
+
+    def update(self, s, q, e, got):
+        """A new version of s with a 304 in it."""
+        new = updated(s, e.answer, q, e.came - 1, got, e.answer.get("x-upd"))
+        self.known.append(new)
+        return new
 
     def head(self, q, r, got):
         """RFC 9111 4.3.5."""
@@ -283,37 +305,35 @@ class Judge:
         could = [s for s in known if s.method in ("GET", "POST", "HEAD") and not s.replaced]
         for s in reversed(could):
             if vary := chosen_for(s, q):
-                return s if vary and not reuse(s, q, now) else None
+                return s if vary and worth(s) and not reuse(s, q, now) else None
             if storable(s) or not s.complete:
                 return None
         return None
 
-    def cautious(self, q, seen, now, before):
-        """Forwarded although a stored response would have done, or without the validators at hand."""
-        s = self.best_hit(q, (now[0], now[1] + 1), before)
-        if s and q.method in ("GET", "HEAD"):
-            if s.id in self.reported or any(e.status == 0 for e in seen.origin):
-                return
-            if s.id == seen.fields.get("x-id") and s.fields.get("x-upd") == seen.fields.get("x-upd"):
-                return          # served, and validated behind the client's back
-            self.reported.add(s.id)
-            self.say("cautious", "missed hit: " + ", ".join(self.features(s, q)), "RFC 9111 3, 4", f"{s.id} from the cache",
-                     self.summary(seen))
-            return
-        last = [s for s in before if s.method == "GET" and chosen_for(s, q)][-1:]
-        if not last or q.method != "GET" or last[0] is not before[-1]:
-            return
-        s, e = last[0], seen.origin[0]
-        if storable(s) or s.invalid or s.id in self.reported or s.status != 200 or not (s.tag() or s.modified()):
-            return
-        if not e.fields.has("if-none-match") and not e.fields.has("if-modified-since") and not q.fields.has("range"):
-            self.reported.add(s.id)
-            self.say("cautious", "asked without validators: " + ", ".join(self.features(s, q)), "RFC 9111 4.3.1", s.tag(), "no condition")
+    def validators_at_hand(self, q):
+        """The last response, where it could be validated for q."""
+        s = self.known[-1] if self.known else None
+        if s is None or q.method != "GET" or s.method != "GET" or not chosen_for(s, q) or storable(s) or s.invalid or s.status != 200:
+            return None
+        return s if s.tag() or s.modified() else None
 
-    @staticmethod
-    def features(s, q):
+    def cautious(self, q, seen, hit, bare):
+        """Forwarded although a stored response would have done, or without the validators at hand."""
+        if hit and q.method in ("GET", "HEAD"):
+            late = hit.id == seen.fields.get("x-id") and hit.fields.get("x-upd") == seen.fields.get("x-upd")
+            if hit.id not in self.reported and seen.origin[0].status and not late:
+                self.say("cautious", "missed hit: " + ", ".join(self.features(hit, q)), "RFC 9111 3, 4", f"{hit.id} from the cache",
+                         self.summary(seen))
+            self.reported.add(hit.id)
+        elif bare and bare.id not in self.reported and not q.fields.has("range") and \
+                not any(seen.origin[0].fields.has(n) for n in ("if-none-match", "if-modified-since")):
+            self.reported.add(bare.id)
+            self.say("cautious", "asked without validators: " + ", ".join(self.features(bare, q)), "RFC 9111 4.3.1", bare.tag(), "no condition")
+
+    def features(self, s, q):
         """What is unusual about them, for grouping."""
         out, cc = [], s.directives
+        out += ["not stored"] if s.id not in self.stored else []
         if s.status != 200:
             out.append(f"status {s.status if s.status in (203, 204, 206, 300, 301, 302, 303, 307, 308, 404, 405, 410, 414, 501) else 'other'}")
         out += [s.method] if s.method != "GET" else []

@@ -226,6 +226,8 @@ def request_objections(s, q, now, word, staleness):
         out.append(Objection("request Pragma", "RFC 9111 5.4", False))
     if cc.has("no-store"):
         out.append(Objection("request no-store", "RFC 9111 5.2.1.5", False))
+    if q.fields.has("if-match") or q.fields.has("if-unmodified-since"):
+        out.append(Objection("a condition for the origin", "RFC 9110 13.1.1, 13.1.4", False))
     age, loose = current_age(s, now), cc.has("max-stale")
     immutable = s.directives.has("immutable") and word == "fresh"
     for name, distance in (("max-age", age), ("min-fresh", None)):
@@ -241,7 +243,7 @@ def request_objections(s, q, now, word, staleness):
         malformed = not any(delta(v) is not None for n, v, _ in cc.list if n == name) or found[0] != found[1]
         if distance[0] - SLACK > limit:
             out.append(replace(bad, sure=not (loose or malformed or (immutable and name == "max-age"))))
-        elif distance[1] + SLACK > limit:
+        elif distance[1] + SLACK > limit or malformed:
             out.append(replace(bad, sure=False))
     return out
 
@@ -376,10 +378,15 @@ def selected(candidates, fields, now):
     tag = tags[0] if tags and tags != "*" else None
     has, modified = date_field(fields, "last-modified", now)
     if tag and not tag.startswith("W/"):
-        return [s for s in candidates if s.tag() and strong_match(s.tag(), tag)], True
-    if tag:
+        found = [s for s in candidates if s.tag() and strong_match(s.tag(), tag)]
+        if found:
+            return found, True
+    elif tag:
         found = [s for s in candidates if s.tag() and weak_match(s.tag(), tag)]
-        return found, len(found) == 1
+        if found:
+            return found, len(found) == 1
+    if tag:
+        return [s for s in candidates if not s.tag() and has and modified is not None and s.modified() == modified], False
     if has:
         found = [s for s in candidates if modified is not None and s.modified() == modified]
         return found, len(found) == 1 and not found[0].tag()
