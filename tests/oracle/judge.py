@@ -35,7 +35,6 @@ class Judge:
         self.known = []
         self.findings = []
         self.reported = set()
-        self.wrong = {}
         self.stored = set()     # what the cache said that it stored
 
     def run(self):
@@ -69,7 +68,8 @@ class Judge:
         self.cautious(q, seen, hit, bare)
         error = "gone" if failed else "5xx" if seen.origin[-1].status >= 500 else None
         verdict = verdicts.get(error, [])
-        stale, others = [s for s, o in verdict if not sure(o)], [(s, sure(o)) for s, o in verdict if sure(o)]
+        stale = [s for s, o in verdict if not sure(o)]
+        others = [(s, sure(o)) for s, o in verdict if sure(o)] or [(s, sure(reuse(s, q, now))) for s in before if s.replaced]
         options = []
         if seen.status:
             options = [Comparison(self.number, s, q, seen, how) for s, how in made]
@@ -92,12 +92,12 @@ class Judge:
                 self.say("must", "no answer", "RFC 9112 9", "an answer", "connection closed")
             return
         said = said_hit(seen)
-        best = min(options, key=lambda c: c.weight + (said != c.late), default=None)
+        best = min(options, key=lambda c: c.weight + (said != c.late) + 2 * (c.s.wrong is not None), default=None)
         if best is None or best.other:
             for s, objections in others:
-                if s.id == seen.fields.get("x-id"):
+                if s.id == seen.fields.get("x-id") and s.fields.get("x-upd") == seen.fields.get("x-upd"):
                     for o in objections:
-                        self.say("must", f"served on error: {o.kind}", o.clause, "the error", f"{seen.status} of {s.id}")
+                        self.say("must", f"reused: {o.kind}", o.clause, "the error", f"{seen.status} of {s.id}")
                     return
         if best is None:
             self.say("must", f"unexplained {seen.status}", "RFC 9111 4", "an answer of the origin's", self.summary(seen))
@@ -106,8 +106,8 @@ class Judge:
             self.say("must", "another response than the origin's", "RFC 9111 4.3.3", best.s.id, self.summary(seen))
             return
         self.findings += best.findings
-        if best.how == "validated" and (o := self.wrong.get((best.s.fields.get("x-upd"), best.s.id, len(best.s.was)))):
-            self.say("must", f"validated: {o.kind}", o.clause, "nothing stored", self.summary(seen))
+        if o := best.s.wrong:
+            self.say("must", f"validated: {o.kind}", o.clause, "nothing to validate", self.summary(seen))
         if best.how != "stale" or best.late:
             self.cache_status(seen, best.late)
 
@@ -266,27 +266,25 @@ class Judge:
         mine = entity_tags(e.answer.get("etag") or "")
         changed = any(e.fields.get(n) != q.fields.get(n) for n in ("if-none-match", "if-modified-since"))
         for s in found:
-            out.append((self.update(s, q, e, got), "validated"))
+            new = updated(s, e.answer, q, e.came - 1, got, e.answer.get("x-upd"))
+            out.append((new, "validated"))
+            self.known.append(new)
             if certain and not q.directives.has("no-store"):
                 s.replaced = e.answer.get("x-upd")
         # What should not be there any more, or a variant that this request could not have chosen, asked for by its tag.
         rest = [s for s in could if s not in right] + [s for s in self.known if s not in could and mine and s.tag()]
         for s in selected(rest, e.answer, got[1])[0] if changed else ():
-            new = self.update(s, q, e, got)
+            new = updated(s, e.answer, q, e.came - 1, got, e.answer.get("x-upd"))
             out.append((new, "validated"))
+            if not s.replaced and not sure(storable(s)):
+                self.known.append(new)
             for o in sure(storable(s)) + ([Objection("not updated by a 304", "RFC 9111 4.3.4")] if s.replaced else []):
-                self.wrong[new.fields.get("x-upd"), s.id, len(new.was)] = o
+                new.wrong = o
         asked = entity_tags(q.fields.get("if-none-match") or "")
         own = q.fields.has("if-none-match") or q.fields.has("if-modified-since")
         if own and (not changed or not asked or asked == "*" or not mine or any(weak_match(t, mine[0]) for t in asked)):
             out.append((Stored(e.answer.get("x-upd"), e.method, seen.query, 304, e.answer, b"", True, e.came - 1, got), "forwarded"))
         return out
-
-    def update(self, s, q, e, got):
-        """A new version of s with a 304 in it."""
-        new = updated(s, e.answer, q, e.came - 1, got, e.answer.get("x-upd"))
-        self.known.append(new)
-        return new
 
     def head(self, q, r, got):
         """RFC 9111 4.3.5."""

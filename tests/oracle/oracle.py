@@ -55,6 +55,7 @@ class Stored:
     invalid: bool = False
     doubted: bool = False
     replaced: str = ""
+    wrong: Objection = None     # why it should not have been there to be validated
     secret: frozenset = frozenset()
     was: list = field(default_factory=list)
     url: str = ""
@@ -369,7 +370,7 @@ def updated(s, fields, q, asked, got, name):
     request = s.request if q.fields.has("authorization") else s.request.without({"authorization"})
     secret = s.secret | s.directives.names_fields("private") | s.directives.names_fields("no-cache")
     return replace(s, fields=Fields(kept + fields.pairs), request=request, asked=asked, got=got, was=[*s.was, name], secret=secret,
-                   invalid=False, doubted=False, replaced="")
+                   invalid=False, doubted=False, replaced="", wrong=None)
 
 
 def selected(candidates, fields, now):
