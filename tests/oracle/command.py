@@ -10,6 +10,7 @@ from pathlib import Path
 from harness.daemon import Build
 
 import play
+import short
 
 LEVELS = {"must": 0, "should": 1, "cautious": 2}
 
@@ -62,11 +63,15 @@ def main(args):
     parser.add_argument("--workers", type=int, default=2, help="larder's")
     parser.add_argument("--hurried", action="store_true", help="do not wait between requests until all is stored")
     parser.add_argument("--levels", default="must,should,cautious", help="which differences are shown")
+    parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="an option of larder's")
+    parser.add_argument("--short", action="store_true", help="the short form with fixed seeds that the tests run")
     parser.add_argument("--replay", type=Path, help="play the scenarios of a file (a line of JSON each) instead")
     options = parser.parse_args(args)
     build = Build(options.build)
-    make = functools.partial(play.Scene, build, options.workers, options.hurried)
+    make = functools.partial(play.Scene, build, options.workers, options.hurried, options.option)
     try:
+        if options.short:
+            return short.main(build, options.workers)
         if options.replay:
             with make() as scene:
                 return replay(scene, options.replay)

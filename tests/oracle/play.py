@@ -1,7 +1,6 @@
 """Plays scenarios against a daemon, judges them, and makes those that differ smaller."""
 
 import asyncio
-import copy
 import itertools
 import json
 import multiprocessing
@@ -15,7 +14,7 @@ from judge import Judge
 from wire import Client, Stage
 
 CLIENTS, BATCH = 16, 400
-SHRINK_WIDTH, SHRINK_ROUNDS = 200, 40
+SHRINK_ROUNDS = 25
 # The options that leave nothing but the RFCs' own choices, and that settle soon.
 OPTIONS = ("store_set_cookie=yes", "origin_retry=0", "commit_delay=0")
 
@@ -53,11 +52,11 @@ class Result:
 class Scene:
     """A daemon with a forward and a reverse listener, and the origin's socket."""
 
-    def __init__(self, build, workers, hurried):
+    def __init__(self, build, workers, hurried, more=()):
         self.hurried = hurried
         self.socket = socket.create_server(("127.0.0.1", 0), backlog=1024)
         origin = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
-        self.larder = Larder(build, "forward", f"reverse,{origin}", workers=workers, options=OPTIONS)
+        self.larder = Larder(build, "forward", f"reverse,{origin}", workers=workers, options=OPTIONS + tuple(more))
 
     def __enter__(self):
         self.larder.start()
@@ -131,6 +130,11 @@ def numbered(seed, first, step):
         number += step
 
 
+def generated(scene, seed, exchanges):
+    """The result of generated scenarios in this process."""
+    return asyncio.run(many(scene, numbered(seed, 0, 1), exchanges))
+
+
 def share(queue, make, seed, first, step, until):
     """One process's share, with a daemon of its own."""
     try:
@@ -158,50 +162,48 @@ def run(make, seed, exchanges, processes):
 
 # ---- smaller ----
 
-def smaller(played):
-    """Simpler versions of a scenario, the boldest first."""
-    for n in range(len(played["steps"])):
-        if len(played["steps"]) > 1:
-            out = copy.deepcopy(played)
-            del out["steps"][n]
-            yield out
-    if played.get("query"):
-        yield {**copy.deepcopy(played), "query": False}
-    for n, step in enumerate(played["steps"]):
-        for key, plain in (("framing", "length"), ("interim", False), ("obey", "yes"), ("ranges", False), ("status", 200), ("length", 16), ("fail", None)):
-            if step["origin"].get(key, plain) != plain:
-                out = copy.deepcopy(played)
-                out["steps"][n]["origin"][key] = plain
-                yield out
-        for part in ("fields", "fields304"):
-            for m in range(len(step["origin"][part])):
-                out = copy.deepcopy(played)
-                del out["steps"][n]["origin"][part][m]
-                yield out
-        for m in range(len(step["fields"])):
-            out = copy.deepcopy(played)
-            del out["steps"][n]["fields"][m]
-            yield out
-        if n and step["origin"] != played["steps"][0]["origin"]:
-            out = copy.deepcopy(played)
-            out["steps"][n]["origin"] = copy.deepcopy(played["steps"][0]["origin"])
-            yield out
-    yield from fewer_members(played)
+PLAIN = (("framing", "length"), ("interim", False), ("obey", "yes"), ("ranges", False), ("status", 200), ("length", 16), ("fail", None))
 
 
-def fewer_members(played):
-    """The same with a directive less."""
-    for n, step in enumerate(played["steps"]):
-        for where in (step["fields"], step["origin"]["fields"], step["origin"]["fields304"]):
-            for m, (name, value) in enumerate(where):
+def edits(played):
+    """What may be left out of a scenario: ("step", n), ("plain", n, key, value), ("same", n), ("field", n, where, m),
+    ("directive", n, where, m, k)."""
+    steps = played["steps"]
+    out = [("step", n) for n in range(len(steps)) if len(steps) > 1]
+    for n, step in enumerate(steps):
+        if n and step["origin"] != steps[0]["origin"]:
+            out.append(("same", n))
+        out += [("plain", n, key, value) for key, value in PLAIN if step["origin"].get(key, value) != value]
+        for where, fields in (("asked", step["fields"]), ("fields", step["origin"]["fields"]), ("fields304", step["origin"]["fields304"])):
+            out += [("field", n, where, m) for m in range(len(fields))]
+            for m, (name, value) in enumerate(fields):
                 parts = value.split(",")
-                if name.lower() != "cache-control" or len(parts) < 2 or '"' in value:
-                    continue
-                for k in range(len(parts)):
-                    where[m][1] = ",".join(parts[:k] + parts[k + 1:]).strip()
-                    out = copy.deepcopy(played)
-                    where[m][1] = value
-                    yield out
+                if name.lower() in ("cache-control", "if-none-match", "vary") and len(parts) > 1 and '"' not in value.replace('"v', ""):
+                    out += [("directive", n, where, m, k) for k in range(len(parts))]
+    return out
+
+
+def edited(played, chosen):
+    """A scenario without what was chosen; later parts first, so that places stay what they were."""
+    out = json.loads(json.dumps(played))    # steps may share their lists
+    order = {"plain": 0, "same": 3, "directive": 1, "field": 2, "step": 4}
+    for kind, n, *rest in sorted(chosen, key=lambda e: (order[e[0]], *(-v if isinstance(v, int) else 0 for v in e[1:]))):
+        step = out["steps"][n]
+        if kind == "step":
+            del out["steps"][n]
+        elif kind == "plain":
+            step["origin"][rest[0]] = rest[1]
+        elif kind == "same":
+            step["origin"] = json.loads(json.dumps(out["steps"][0]["origin"]))
+        else:
+            fields = step["fields"] if rest[0] == "asked" else step["origin"][rest[0]]
+            if kind == "field":
+                del fields[rest[1]]
+            else:
+                parts = fields[rest[1]][1].split(",")
+                del parts[rest[2]]
+                fields[rest[1]][1] = ",".join(parts).strip()
+    return out if out["steps"] else played
 
 
 async def shrunk(scene, jobs):
@@ -210,21 +212,28 @@ async def shrunk(scene, jobs):
     await stage.start()
     clients = [Client(stage.ports) for _ in range(4)]
 
-    async def first(candidates, key):
-        """The first of the candidates that shows it: (scenario, finding, url, seen)."""
-        plays, result = [stage.begin(c) for c in candidates], Result()
-        await together(scene, stage, clients, plays, result)
+    async def shows(candidates, key):
+        """What shows it of the candidates: [None or (scenario, finding, url, seen)]."""
+        plays = [stage.begin(c) for c in candidates]
+        await together(scene, stage, clients, plays, Result())
+        out = []
         for play in plays:
-            if len(play.seen) == len(play.scenario["steps"]):
-                found = next((f for f in Judge(play.url, play.scenario, play.seen).run() if (f.level, f.kind) == key), None)
-                if found:
-                    return play.scenario, found, play.url, play.seen
-        return None
+            whole = len(play.seen) == len(play.scenario["steps"])
+            found = next((f for f in Judge(play.url, play.scenario, play.seen).run() if (f.level, f.kind) == key), None) if whole else None
+            out.append(found and (play.scenario, found, play.url, play.seen))
+        return out
 
     for played, *key in jobs:
-        best = await first([played] * 3, tuple(key))
-        for _ in range(SHRINK_ROUNDS):
-            if not best or not (found := await first(list(smaller(best[0]))[:SHRINK_WIDTH], tuple(key))):
+        best = next((s for s in await shows([played] * 3, tuple(key)) if s), None)
+        for _ in range(SHRINK_ROUNDS if best else 0):
+            could = edits(best[0])
+            good = [e for e, s in zip(could, await shows([edited(best[0], [e]) for e in could], tuple(key))) if s]
+            if not good:
+                break
+            sizes = sorted({len(good), len(good) // 2, len(good) // 4, 1} - {0}, reverse=True)
+            trials = await shows([edited(best[0], good[:n]) for n in sizes] + [edited(best[0], good[-n:]) for n in sizes], tuple(key))
+            found = min((s for s in trials if s), key=lambda s: len(json.dumps(s[0])), default=None)
+            if not found:
                 break
             best = found
         out.append(best)
