@@ -57,6 +57,7 @@ class Stored:
     replaced: str = ""
     wrong: Objection = None     # why it should not have been there to be validated
     secret: frozenset = frozenset()
+    personal: bool = False      # updated by an answer to somebody with Authorization
     was: list = field(default_factory=list)
     url: str = ""
 
@@ -259,10 +260,14 @@ def reuse(s, q, now, error=None):
     cc = s.directives
     if cc.plain("no-cache"):
         out.append(Objection("no-cache", "RFC 9111 5.2.2.4"))
+    elif "no-cache" in [m.lower() for m in s.fields.members("pragma")]:
+        out.append(Objection("Pragma in a response", "RFC 9111 5.4", False))
     elif cc.has("no-cache"):
         out.append(Objection("qualified no-cache", "RFC 9111 5.2.2.4", False))
     if s.replaced:
         out.append(Objection("not updated by a 304", "RFC 9111 4.3.4"))
+    if s.personal:
+        out.append(Objection("validated for somebody", "RFC 9111 3.5", False))
     if s.doubted:
         out.append(Objection("a HEAD said otherwise", "RFC 9111 4.3.5"))
     if s.status == 206:
@@ -322,8 +327,8 @@ def if_range(s, q):
 
 
 def answers(s, q, cached=True):
-    """{status: body or parts} that q may be answered from s; the first one is what it should be. A 206 is
-    {(start, end), …}."""
+    """{status: body or parts} that q may be answered from s; the first one is what it should be, unless "either" is
+    among them. A 206 is {(start, end), …}."""
     full = {s.status: s.body}
     if not 200 <= s.status < 300:
         return full
@@ -336,7 +341,7 @@ def answers(s, q, cached=True):
     if word == "304":
         return {304: b""}
     if word == "either":
-        out[304] = b""
+        out[304], out["either"] = b"", True
     if q.method != "GET" or not q.fields.has("range"):
         return {**full, **out}
     lines = q.fields.all("range")
@@ -346,7 +351,7 @@ def answers(s, q, cached=True):
         return {**full, **out}
     ranges = byte_ranges(lines[0]) if len(lines) == 1 else None
     if ranges is None or counts is None:
-        return {**full, **out, 206: set(resolve(ranges or [], len(s.body))), 416: b""}
+        return {**full, **out, 206: set(resolve(ranges or [], len(s.body))), 416: b"", "either": True}
     found = resolve(ranges, len(s.body))
     if not found and not s.body and any(first is None and last for first, last in ranges):
         return {**full, **out, 416: b""}    # satisfiable, but there is nothing that a 206 could say (RFC 9110 14.1.2)
@@ -367,10 +372,11 @@ def updated(s, fields, q, asked, got, name):
     new = fields.names()
     kept = [p for p in s.fields.pairs if p[0].lower() not in new and p[0].lower() not in ("age", "date")]
     # Whoever was not authorised has been told that this is for him (RFC 9111 3.5).
-    request = s.request if q.fields.has("authorization") else s.request.without({"authorization"})
+    personal = q.fields.has("authorization")
+    request = s.request if personal else s.request.without({"authorization"})
     secret = s.secret | s.directives.names_fields("private") | s.directives.names_fields("no-cache")
     return replace(s, fields=Fields(kept + fields.pairs), request=request, asked=asked, got=got, was=[*s.was, name], secret=secret,
-                   invalid=False, doubted=False, replaced="", wrong=None)
+                   invalid=False, doubted=False, replaced="", wrong=None, personal=personal)
 
 
 def selected(candidates, fields, now):

@@ -1,9 +1,11 @@
 """Rows of the oracle itself: input, verdict, and where that is written."""
 
+import calendar
+
 from fields import Directives, Fields, age_value, byte_ranges, entity_tags, http_date, resolve, selecting, vary_names
 from oracle import Query, Stored, answers, condition, current_age, freshness, lifetime, reuse, storable
 
-NOW = 1792454400        # Mon, 19 Oct 2026 20:00:00 GMT
+NOW = calendar.timegm((2026, 10, 19, 20, 0, 0))
 DATES = (("Mon, 19 Oct 2026 20:00:00 GMT", NOW), ("Monday, 19-Oct-26 20:00:00 GMT", NOW), ("Mon Oct 19 20:00:00 2026", NOW),
          ("mon, 19 oct 2026 20:00:00 gmt", NOW), ("Mon Oct  5 20:00:00 2026", NOW - 14 * 86400), ("Saturday, 01-Jan-00 00:00:00 GMT", 946684800),
          ("Friday, 01-Jan-88 00:00:00 GMT", 567993600),
