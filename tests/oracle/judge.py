@@ -291,7 +291,7 @@ class Judge:
             out.append((new, "validated"))
             self.known.append(new)
             if certain and not q.directives.has("no-store") and not q.fields.has("authorization"):
-                s.replaced = e.answer.get("x-upd")
+                s.replaced = self.untold(s, q, e)
         # What should not be there any more, or a variant that this request could not have chosen, asked for by its tag.
         rest = [s for s in could if s not in right] + [s for s in self.known if s not in could and mine and s.tag()]
         for s in selected(rest, e.answer, got[1])[0] if changed else ():
@@ -299,13 +299,22 @@ class Judge:
             out.append((new, "validated"))
             if not s.replaced and not sure(storable(s)):
                 self.known.append(new)
-            for o in sure(storable(s)) + ([Objection("not updated by a 304", "RFC 9111 4.3.4")] if s.replaced else []):
+            for o in sure(storable(s)) + ([Objection(s.replaced, "RFC 9111 4.3.4")] if s.replaced else []):
                 new.wrong = o
         asked = entity_tags(q.fields.get("if-none-match") or "")
         own = q.fields.has("if-none-match") or q.fields.has("if-modified-since")
         if own and (not changed or not asked or asked == "*" or not mine or any(weak_match(t, mine[0]) for t in asked)):
             out.append((Stored(e.answer.get("x-upd"), e.method, seen.query, 304, e.answer, b"", True, e.came - 1, got), "forwarded"))
         return out
+
+    @staticmethod
+    def untold(s, q, e):
+        """How a 304 came, for those who still have the version before it."""
+        if q.fields.has("if-match") or q.fields.has("if-unmodified-since"):
+            return "not updated by the 304 to an If-Match or If-Unmodified-Since"
+        if q.method == "HEAD":
+            return "not updated by the 304 to a HEAD"
+        return "not updated by a 304" + (" with another Vary" if s.fields.get("vary") != e.answer.get("vary") else "")
 
     def head(self, q, r, got):
         """RFC 9111 4.3.5."""

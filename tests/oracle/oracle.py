@@ -54,7 +54,8 @@ class Stored:
     got: tuple
     invalid: bool = False
     doubted: bool = False
-    replaced: str = ""
+    replaced: str = ""          # how a 304 came that this version does not know of
+    retagged: bool = False      # a 304 changed its entity-tag
     wrong: Objection = None     # why it should not have been there to be validated
     secret: frozenset = frozenset()
     personal: bool = False      # updated by an answer to somebody with Authorization
@@ -156,6 +157,8 @@ def freshness(s, now):
     """("fresh" | "stale" | "unsure", staleness low, staleness high); fresh only where everybody must think so."""
     low, preferred, high, _ = lifetime(s)
     age = current_age(s, now)
+    if s.doubted:
+        return ("stale", 0, age[1])
     if age[1] + SLACK < min(preferred, high):
         word = "fresh"
     elif age[0] - SLACK >= high or high == 0:
@@ -170,7 +173,8 @@ def vary_objections(s, q):
     names = vary_names(s.fields)
     if "*" in names:
         return [Objection("Vary: *", "RFC 9111 4.1")]
-    return [Objection("vary", "RFC 9111 4.1") for n in sorted(names) if selecting(n, s.request) != selecting(n, q.fields)]
+    kind = "vary" if not s.was else "vary, after a 304"
+    return [Objection(kind, "RFC 9111 4.1") for n in sorted(names) if selecting(n, s.request) != selecting(n, q.fields)]
 
 
 def same_letters(s, q):
@@ -265,16 +269,15 @@ def reuse(s, q, now, error=None):
     elif cc.has("no-cache"):
         out.append(Objection("qualified no-cache", "RFC 9111 5.2.2.4", False))
     if s.replaced:
-        out.append(Objection("not updated by a 304", "RFC 9111 4.3.4"))
+        out.append(Objection(s.replaced, "RFC 9111 4.3.4"))
     if s.personal:
         out.append(Objection("validated for somebody", "RFC 9111 3.5", False))
-    if s.doubted:
-        out.append(Objection("a HEAD said otherwise", "RFC 9111 4.3.5"))
     if s.status == 206:
         out.append(Objection("partial", "RFC 9111 3.3", False))
     word, *staleness = freshness(s, now)
     if word == "stale":
-        out += stale_objections(s, q, staleness, error)
+        wrong = stale_objections(s, q, staleness, error)
+        out += [replace(o, kind="a HEAD said otherwise", clause="RFC 9111 4.3.5") for o in wrong] if s.doubted else wrong
     elif word == "unsure":
         out.append(Objection("about to be stale", "RFC 9111 4.2", False))
     demands = request_objections(s, q, now, word, staleness)
@@ -290,7 +293,7 @@ def condition(s, q):
     tags = q.fields.get("if-none-match")
     if tags is not None:
         listed, mine = entity_tags(tags), s.tag()
-        if listed is None or (s.fields.has("etag") and mine is None):
+        if listed is None or (s.fields.has("etag") and mine is None) or s.retagged:
             return "either"
         if listed == "*":
             return "304"
@@ -313,6 +316,8 @@ def if_range(s, q):
     if text is None:
         return True
     tag = s.tag()
+    if s.retagged:
+        return None
     if text.startswith(('"', "W/")):
         return tag is not None and strong_match(text, tag)
     when, modified = http_date(text, s.got[1]), s.modified()
@@ -376,7 +381,7 @@ def updated(s, fields, q, asked, got, name):
     request = s.request if personal else s.request.without({"authorization"})
     secret = s.secret | s.directives.names_fields("private") | s.directives.names_fields("no-cache")
     return replace(s, fields=Fields(kept + fields.pairs), request=request, asked=asked, got=got, was=[*s.was, name], secret=secret,
-                   invalid=False, doubted=False, replaced="", wrong=None, personal=personal)
+                   invalid=False, doubted=False, replaced="", wrong=None, personal=personal, retagged=s.retagged or "etag" in new and fields.get("etag") != s.fields.get("etag"))
 
 
 def selected(candidates, fields, now):
