@@ -294,7 +294,7 @@ class Judge:
                 s.replaced = self.untold(s, q, e)
         # What should not be there any more, or a variant that this request could not have chosen, asked for by its tag.
         rest = [s for s in could if s not in right] + [s for s in self.known if s not in could and mine and s.tag()]
-        for s in selected(rest, e.answer, got[1])[0] if changed else ():
+        for s in reversed(selected(rest, e.answer, got[1])[0] if changed else []):
             new = updated(s, e.answer, q, e.came - 1, got, e.answer.get("x-upd"))
             out.append((new, "validated"))
             if not s.replaced and not sure(storable(s)):
@@ -314,7 +314,7 @@ class Judge:
             return "not updated by the 304 to an If-Match or If-Unmodified-Since"
         if q.method == "HEAD":
             return "not updated by the 304 to a HEAD"
-        return "not updated by a 304" + (" with another Vary" if s.fields.get("vary") != e.answer.get("vary") else "")
+        return "not updated by a 304" + (", having Vary" if s.fields.has("vary") or e.answer.has("vary") else "")
 
     def head(self, q, r, got):
         """RFC 9111 4.3.5."""

@@ -325,8 +325,8 @@ def if_range(s, q):
         return False
     if modified is None or when != modified:
         return False
-    known, low, _ = born(s)
-    if not known or low - modified < 1:
+    _, low, _ = born(s)
+    if low - modified < 1:
         return False
     return True if low - modified >= 60 else None
 
@@ -395,8 +395,9 @@ def selected(candidates, fields, now):
             return found, True
     elif tag:
         found = [s for s in candidates if s.tag() and weak_match(s.tag(), tag)]
+        dated = [s for s in candidates if not s.tag() and has and modified is not None and s.modified() == modified]
         if found:
-            return found, len(found) == 1
+            return found + dated, len(found + dated) == 1
     if tag:
         return [s for s in candidates if not s.tag() and has and modified is not None and s.modified() == modified], False
     if has:

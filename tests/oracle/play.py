@@ -96,8 +96,7 @@ async def together(scene, stage, clients, plays, result):
 
         await asyncio.gather(*(worker(c) for c in clients))
         left = [p for p in left if p in set(moved) and len(p.seen) < len(p.scenario["steps"])]
-        if left:
-            await scene.settle()
+        await scene.settle()
     for play in plays:
         if len(play.seen) == len(play.scenario["steps"]):
             try:
