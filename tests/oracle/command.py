@@ -38,9 +38,9 @@ def ordered(result):
     return sorted(result.kinds.items(), key=lambda item: (LEVELS[item[0][0]], -item[1]["count"]))
 
 
-def report(scene, result, wanted, out):
+def report(scene, result, wanted, word, out):
     """Differences by kind, each with its smallest scenario."""
-    kinds = [(key, value) for key, value in ordered(result) if key[0] in wanted]
+    kinds = [(key, value) for key, value in ordered(result) if key[0] in wanted and word in key[1]]
     jobs = [(value["examples"][0][0], *key) for key, value in kinds]
     for (key, value), small in zip(kinds, play.shrink(scene, jobs)):
         print(f"\n{key[0]}: {key[1]} ({value['clause']}): {value['count']} times", file=out)
@@ -63,6 +63,7 @@ def main(args):
     parser.add_argument("--workers", type=int, default=2, help="larder's")
     parser.add_argument("--hurried", action="store_true", help="do not wait between requests until all is stored")
     parser.add_argument("--levels", default="must,should,cautious", help="which differences are shown")
+    parser.add_argument("--kind", default="", metavar="TEXT", help="show only kinds with this in their name")
     parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="an option of larder's")
     parser.add_argument("--short", action="store_true", help="the short form with fixed seeds that the tests run")
     parser.add_argument("--replay", type=Path, help="play the scenarios of a file (a line of JSON each) instead")
@@ -82,11 +83,12 @@ def main(args):
         for key, value in ordered(result):
             print(f"{value['count']:7} {key[0]:9} {key[1]} ({value['clause']})", flush=True)
         with make() as scene:
-            report(scene, result, options.levels.split(","), sys.stdout)
+            report(scene, result, options.levels.split(","), options.kind, sys.stdout)
     finally:
         build.remove()
     for played, trace in result.broken[:5]:
         print(f"\nbroken: {json.dumps(played)}\n{trace}")
+    print("\noutcomes: " + ", ".join(f"{k} {v}" for k, v in result.outcomes.most_common(14)))
     bad = sum(v["count"] for k, v in result.kinds.items() if k[0] != "cautious") + len(result.broken)
     print(f"\n{result.exchanges} exchanges in {result.scenarios} scenarios, {took:.0f} s: {bad} differences, "
           f"{sum(v['count'] for k, v in result.kinds.items() if k[0] == 'cautious')} cautious, {len(result.broken)} broken")

@@ -1,6 +1,7 @@
 """Plays scenarios against a daemon, judges them, and makes those that differ smaller."""
 
 import asyncio
+import collections
 import itertools
 import json
 import multiprocessing
@@ -10,7 +11,7 @@ import traceback
 from harness.daemon import Larder
 
 from generate import scenario
-from judge import Judge
+from judge import Judge, said_hit
 from wire import Client, Stage
 
 CLIENTS, BATCH = 16, 400
@@ -19,18 +20,27 @@ SHRINK_ROUNDS = 25
 OPTIONS = ("store_set_cookie=yes", "origin_retry=0", "commit_delay=0")
 
 
+def outcome(seen):
+    """What became of a request, roughly: "hit 206", "validated 200", "forwarded 404"…"""
+    how = "hit" if said_hit(seen) else "validated" if any(e.status == 304 for e in seen.origin) and seen.status != 304 else \
+        "forwarded" if seen.origin else "made"
+    return f"{how} {seen.status}"
+
+
 class Result:
     """What came of many scenarios: kind -> [count, level, clause, first example]."""
 
     def __init__(self):
         self.scenarios = self.exchanges = self.strays = 0
         self.kinds = {}
+        self.outcomes = collections.Counter()
         self.broken = []
 
-    def add(self, played, findings, example):
+    def add(self, seen, findings, example):
         """Counts one scenario."""
         self.scenarios += 1
-        self.exchanges += played
+        self.exchanges += len(seen)
+        self.outcomes.update(outcome(s) for s in seen)
         for f in findings:
             kept = self.kinds.setdefault((f.level, f.kind), {"count": 0, "clause": f.clause, "examples": []})
             kept["count"] += 1
@@ -43,6 +53,7 @@ class Result:
         self.exchanges += other.exchanges
         self.strays += other.strays
         self.broken += other.broken
+        self.outcomes += other.outcomes
         for key, value in other.kinds.items():
             kept = self.kinds.setdefault(key, {"count": 0, "clause": value["clause"], "examples": []})
             kept["count"] += value["count"]
@@ -100,7 +111,7 @@ async def together(scene, stage, clients, plays, result):
     for play in plays:
         if len(play.seen) == len(play.scenario["steps"]):
             try:
-                result.add(len(play.seen), Judge(play.url, play.scenario, play.seen).run(), play.scenario)
+                result.add(play.seen, Judge(play.url, play.scenario, play.seen).run(), play.scenario)
             except Exception:  # noqa: BLE001
                 result.broken.append((play.scenario, traceback.format_exc()))
 
