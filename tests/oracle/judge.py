@@ -375,6 +375,7 @@ class Judge:
         numbers = [n for n, _, _ in cc.list if n in ("max-age", "s-maxage")]
         out += ["repeated directive"] if len(set(numbers)) < len(numbers) else []
         out += ["Authorization"] if s.request.has("authorization") else []
+        out += ["repeated Expires"] if len(s.fields.all("expires")) > 1 else []
         out += ["Set-Cookie"] if s.fields.has("set-cookie") else []
         out += ["Vary"] if s.fields.has("vary") else []
         out += ["normalised Vary"] if not same_letters(s, q) else []

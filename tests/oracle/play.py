@@ -122,7 +122,7 @@ async def many(scene, source, until):
     await stage.start()
     clients = [Client(stage.ports) for _ in range(CLIENTS)]
     while result.exchanges < until and len(result.broken) < 20:
-        plays = [stage.begin(s) for s in itertools.islice(source, BATCH)]
+        plays = [stage.begin(s) for s in itertools.islice(source, CLIENTS if scene.hurried else BATCH)]
         if not plays:
             break
         await together(scene, stage, clients, plays, result)
