@@ -164,7 +164,7 @@ class Comparison:
             parts = seen.body.split(b"--" + boundary)[1:-1]
             ranges = [self.part(p.split(b"\r\n\r\n", 1)) for p in parts]
             self.carried(NEEDED_IN_304 if self.q.fields.has("if-range") else None)
-            self.findings = [f for f in self.findings if f.kind != "content-type changed"]
+            self.findings = [f for f in self.findings if f.kind not in ("content-type changed", "content-type added")]
         else:
             ranges = [self.piece(seen.fields.get("content-range"), seen.body)]
             self.length(len(seen.body))
