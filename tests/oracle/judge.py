@@ -142,6 +142,8 @@ class Judge:
         """The origin saw nothing of the request."""
         fits = [s for s in self.known if not reuse(s, q, now)]
         if q.method not in ("GET", "HEAD"):
+            if seen.status in (502, 504) and not seen.fields.has("x-id"):
+                return      # sent on a connection that the origin was just closing, and not to be sent twice (RFC 9112 9.3.1)
             self.say("must", "not forwarded", "RFC 9111 4", "forwarded", self.summary(seen))
             return
         if q.directives.has("only-if-cached") and seen.status == 504 and not seen.fields.has("x-id"):
