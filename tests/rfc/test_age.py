@@ -141,3 +141,10 @@ def test_two_lifetimes_the_larger_first(way):
     way.on(answer("x", fields=["Cache-Control: max-age=900, max-age=500", 'ETag: "v"']))
     _, b = way.twice()
     assert not b.cache.get("hit") or abs(b.cache["ttl"] + int(b.get("Age")) - 900) <= 2
+
+
+def test_age_of_a_stale_answer_on_error(way):
+    """RFC 5861 §4"""
+    way.on(answer("x", fields=["Cache-Control: max-age=60, stale-if-error=600", "Age: 70", 'ETag: "v"']), answer("no", status=503))
+    _, b = way.twice()
+    assert b.body == b"x" and int(b.get("Age")) >= 70

@@ -130,7 +130,8 @@ def test_304_has_no_content(way):
 
 
 @pytest.mark.parametrize("field", ['If-Match: "a"', 'If-None-Match: "a"', "If-Modified-Since: " + OLD, "If-Unmodified-Since: " + OLD,
-                                   "If-None-Match: *", "If-Match: *"])
+                                   "If-None-Match: *", "If-Match: *"],
+                         ids=["if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-none-match any", "if-match any"])
 def test_conditions_of_unsafe_methods_are_the_origins(way, field):
     """§13.2.1: not evaluated by a cache that forwards."""
     way.on(answer("body", fields=[FRESH, *TAGGED]), answer("done", status=412))

@@ -35,6 +35,7 @@ BAD_REQUESTS = [
     ("folded with a tab", 400, G + "X-A: 1\r\n\ttwo\r\n\r\n"),
     ("white space before the first field", 400, "GET %T HTTP/1.1\r\n X-A: 1\r\nHost: %H\r\n\r\n"),
     ("bare CR in a value", 400, G + "X-A: 1\rX-B: 2\r\n\r\n"),
+    ("bare LF", 400, "GET %T HTTP/1.1\nHost: %H\nX-A: 1\n\n"),
     ("bare CR in the request line", 400, "GET %T\r HTTP/1.1\r\nHost: %H\r\n\r\n"),
     ("NUL in a value", 400, G + "X-A: 1\x002\r\n\r\n"),
     ("no colon", 400, G + "nonsense\r\n\r\n"),
@@ -151,6 +152,7 @@ BAD_RESPONSES = [
     ("folded", OK + b"X-A: 1\r\n folded\r\nContent-Length: 1\r\n\r\nx"), ("no colon", OK + b"nonsense\r\nContent-Length: 1\r\n\r\nx"),
     ("empty name", OK + b": value\r\nContent-Length: 1\r\n\r\nx"), ("NUL in a value", OK + b"X-A: a\x00b\r\nContent-Length: 1\r\n\r\nx"),
     ("bare CR in a value", OK + b"X-A: a\rX-B: b\r\nContent-Length: 1\r\n\r\nx"), ("half a head", OK + b"Content-Le"),
+    ("bare LF", b"HTTP/1.1 200 OK\nCache-Control: max-age=600\nContent-Length: 3\n\nabc"),
     ("white space before the first field", b"HTTP/1.1 200 OK\r\n X-A: 1\r\nContent-Length: 1\r\n\r\nx"),
 ]
 
@@ -185,7 +187,6 @@ GOOD_RESPONSES = [
     ("no reason", b"HTTP/1.1 200 \r\nCache-Control: max-age=600\r\nContent-Length: 3\r\n\r\nabc", False, b"abc"),
     ("no space after the status", b"HTTP/1.1 200\r\nCache-Control: max-age=600\r\nContent-Length: 3\r\n\r\nabc", False, b"abc"),
     ("odd reason", b"HTTP/1.1 200 All \xfcber\r\nCache-Control: max-age=600\r\nContent-Length: 3\r\n\r\nabc", False, b"abc"),
-    ("bare LF", b"HTTP/1.1 200 OK\nCache-Control: max-age=600\nContent-Length: 3\n\nabc", False, b"abc"),
     ("empty value", OK + b"X-A:\r\nContent-Length: 3\r\n\r\nabc", False, b"abc"),
     ("length with leading zeros", OK + b"Content-Length: 003\r\n\r\nabc", False, b"abc"),
 ]
@@ -221,7 +222,7 @@ def test_statuses_without_content(way, status):
     way.on(answer("", status=status, fields=["Cache-Control: no-store", 'ETag: "v"'], length=status == 205))
     c = way.client()
     for _ in range(2):
-        r = c.request("GET", way.target(), ['If-None-Match: "v"'], host=way.host)
+        r = c.request("GET", way.target(), ['If-None-Match: "v"'] if status == 304 else [], host=way.host)
         assert r.status == status and r.body == b"" and not r.has("Transfer-Encoding")
         assert not r.has("Content-Length") or status != 204
 
@@ -290,13 +291,6 @@ def test_empty_lines_before_a_request(way):
     assert way.raw("\r\n" + G + "\r\n").status == 200
 
 
-def test_bare_lf(way):
-    """§2.2: may end lines."""
-    way.on(PLAIN)
-    r = way.raw("GET %T HTTP/1.1\nHost: %H\nX-A: 1\n\n")
-    assert r.status == 400 or (r.status == 200 and way.last().get("X-A") == "1")
-
-
 def test_octets(way):
     """§2.2, RFC 9110 §5.5: obs-text is opaque."""
     way.on(answer("ok", fields=["Cache-Control: no-store", "X-Text: \xe4\xf6\x80\xff"]))
@@ -328,7 +322,8 @@ def test_any_token_is_a_method(way, name):
     assert r.status in (200, 501) and (r.status == 501 or way.last().method == name)
 
 
-@pytest.mark.parametrize("target, seen", [("http://%H", "/"), ("http://%H?q", "/?q"), ("HTTP://%H%P", "%P"), ("http://%H%P/a%20b?c=%41#"[:-1], "%P/a%20b?c=%41")])
+@pytest.mark.parametrize("target, seen", [("http://%H", "/"), ("http://%H?q", "/?q"), ("HTTP://%H%P", "%P"), ("http://%H%P/a%20b?c=%41", "%P/a%20b?c=%41")],
+                         ids=["no path", "query without path", "scheme in upper case", "escapes"])
 def test_absolute_form(way, target, seen):
     """§3.2.1, §3.2.2: servers accept it, and send the origin path and query; an empty path is "/"."""
     way.origin.on("/", PLAIN)

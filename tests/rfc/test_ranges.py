@@ -334,3 +334,26 @@ def test_the_tag_of_a_part_is_no_condition(own_way):
     way.settle()
     judge(way.ask(), 200)
     assert not way.last().has("If-None-Match")
+
+
+def test_unknown_unit_is_forwarded(way):
+    """§14.4"""
+    way.on(answer("abc", status=206, fields=[FRESH, "Content-Range: lines 0-2/9"]))
+    r = way.ask("Range: lines=0-2")
+    assert r.status == 206 and r.body == b"abc" and r.get("Content-Range") == "lines 0-2/9"
+
+
+def test_206_to_if_range_is_lean(way):
+    """§15.3.7"""
+    way.on(answer(BODY, fields=[*STRONG, "Content-Language: x"]))
+    _, b = way.twice(then=["Range: bytes=0-9", 'If-Range: "r"'])
+    assert b.status == 206 and b.has("ETag") and b.has("Content-Range") and not b.has("Content-Language") and not b.has("Content-Type")
+
+
+def test_fwd_partial(own_way):
+    """RFC 9211 §2.2"""
+    way = own_way("range_fill=100")
+    way.on(serve())
+    way.ask("Range: bytes=512-1023")
+    way.settle()
+    assert way.ask().cache.get("fwd") == "partial"

@@ -16,16 +16,16 @@ def dated(fields):
     return [re.sub(r"\{(-?\d+)\}", lambda m: http_date(int(m.group(1))), f) for f in fields]
 
 
-def stats(daemon):
-    """The daemon's counters, asked for on its control socket."""
+def counters(daemon):
+    """The daemon's counters by name, asked for on its control socket."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
         s.connect(str(daemon.control))
         s.sendall(b"stats json\n")
         text = b""
         while data := s.recv(65536):
             text += data
-    text = text[text.index(b"{"):text.rindex(b"}") + 1]
-    return json.loads(text)
+    found = json.loads(text[text.index(b"{"):text.rindex(b"}") + 1])
+    return {f"{room}.{name}": n for room, group in found.items() if isinstance(group, dict) for name, n in group.items()} | found
 
 
 def numbered(fields=(), status=200, body=None, **more):
@@ -121,9 +121,8 @@ class Way:
     def settle(self):
         """Waits until nothing is being fetched, served or written."""
         def quiet():
-            s = stats(self.daemon)
-            flat = {f"{k}.{n}": v for k, g in s.items() if isinstance(g, dict) for n, v in g.items()} | s
-            return not any(flat[n] for n in ("exchange.fills", "exchange.active", "store.queue_bytes", "store.spools"))
+            now = counters(self.daemon)
+            return not any(now[n] for n in ("exchange.fills", "exchange.active", "store.queue_bytes", "store.spools"))
         until(quiet, "larder to come to rest")
 
     def twice(self, *first, then=None, method="GET"):
@@ -144,4 +143,4 @@ class Way:
         return "asked" if asked[1].has("If-None-Match") or asked[1].has("If-Modified-Since") else "no"
 
 
-__all__ = ["Broken", "FRESH", "Way", "answer", "dated", "http_date", "numbered", "stats"]
+__all__ = ["Broken", "FRESH", "Way", "answer", "counters", "dated", "http_date", "numbered"]
