@@ -283,8 +283,8 @@ def names_of_this_place():
 
 @check
 def tests_assert():
-    """Every system test asserts something."""
-    for path in sources("tests/system/test_*.py"):
+    """Every test of a daemon asserts something."""
+    for path in sources("tests/system/test_*.py", "tests/rfc/test_*.py"):
         blocks = re.split(r"^(?=def |class |@)", path.read_text(), flags=re.M)
         helpers = {m.group(1) for b in blocks if (m := re.match(r"def (\w+)", b)) and "assert " in b}
         words = "|".join(["assert ", "pytest.raises", "until\\(", *(rf"{h}\(" for h in helpers if not h.startswith("test_"))])
