@@ -112,8 +112,6 @@ static const struct {
 	{"GET http://u:p@a/ HTTP/1.1\r\nHost: a\r\n\r\n", false, "user information"},
 	{"GET http:///b HTTP/1.1\r\nHost: a\r\n\r\n", false, "no valid host"},
 	{"GET http://a\\b/ HTTP/1.1\r\nHost: a\r\n\r\n", false, "no valid host"},
-	{"GET http://a#b HTTP/1.1\r\nHost: a\r\n\r\n", false, "fragment"},
-	{"GET http://a?b#c HTTP/1.1\r\nHost: a\r\n\r\n", false, "fragment"},
 	{"GET http:a HTTP/1.1\r\nHost: a\r\n\r\n", false, "neither"},
 	{"GET http:/a HTTP/1.1\r\nHost: a\r\n\r\n", false, "neither"},
 	{"GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n", false, "neither"},
