@@ -26,7 +26,8 @@ class Secure:
         self.good = Origin(tls=a.context(a.issue("good", "IP:127.0.0.1,DNS:localhost")))
         self.wrong = Origin(tls=a.context(a.issue("wrong", "DNS:other.example")))
         self.daemon = Larder(build, "forward", f"reverse,https://{self.good.authority}", f"reverse,https://{self.wrong.authority}",
-                             options=["pseudonym=pantry", "origin_retry=0", f"ca_file={a.cert}"])
+                             options=["pseudonym=pantry", "origin_retry=0", f"ca_file={a.cert}", "access_log={home}/access",
+                                      "access_log_format=%{url} %{error}"])
         self.daemon.start()
 
     def stop(self):
@@ -74,7 +75,9 @@ def test_wrong_certificate(tls, secure):
     w.port = secure.daemon.ports[0 if tls.kind == "forward" else 2]
     w.on(answer("body", fields=[FRESH]))
     r = w.ask()
-    assert r.status == 502 and "tls" in r.proxy["error"] and w.count() == 0
+    assert r.status == 502 and r.proxy["error"] == "tls_certificate_error" and w.count() == 0
+    log = w.daemon.home / "access"
+    until(lambda: log.exists() and f"{w.path} tls_certificate_error\n" in log.read_text(), "the refusal in the log")
 
 
 @pytest.mark.parametrize("data", [b"Content-Length: 3\r\n\r\nabc", b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"], ids=["length", "chunks"])
