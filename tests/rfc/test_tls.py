@@ -1,6 +1,7 @@
 """RFC 9110 §4.3, RFC 9112 §9.7, §9.8: origins that speak TLS."""
 
 import os
+import re
 import shutil
 import socket
 import ssl
@@ -77,7 +78,7 @@ def test_wrong_certificate(tls, secure):
     r = w.ask()
     assert r.status == 502 and r.proxy["error"] == "tls_certificate_error" and w.count() == 0
     log = w.daemon.home / "access"
-    until(lambda: log.exists() and f"{w.path} tls_certificate_error\n" in log.read_text(), "the refusal in the log")
+    until(lambda: log.exists() and re.search(re.escape(w.path) + " .*certificate", log.read_text()), "the refusal in the log")
 
 
 @pytest.mark.parametrize("data", [b"Content-Length: 3\r\n\r\nabc", b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"], ids=["length", "chunks"])
