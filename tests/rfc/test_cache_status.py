@@ -97,7 +97,7 @@ def test_appended(way):
 
 
 def test_off(own_way):
-    """§4, §6: may be kept from those whom it is not meant for."""
+    """§6: may be kept from those whom it is not meant for."""
     way = own_way("cache_status=no")
     way.on(answer("x", fields=[FRESH]))
     for r in way.twice():

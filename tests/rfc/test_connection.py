@@ -251,3 +251,12 @@ def test_hits_and_misses_in_order(way):
     c = way.client()
     c.send("".join(way.fill(f"GET %T/{p} HTTP/1.1\r\nHost: %H\r\n\r\n") for p in ("miss", "hit", "miss", "hit")))
     assert [c.response().body for _ in range(4)] == [b"ok", b"1", b"ok", b"1"]
+
+
+def test_connections_have_no_memory(way):
+    """RFC 9110 §3.3: nothing of one request gets into the next."""
+    way.on(lambda q, c: answer(q.get("X-Who", "nobody"), fields=["Cache-Control: no-store"]))
+    c = way.client()
+    a = c.request("GET", way.target(), ["X-Who: a", "Authorization: Basic eDp5", "Cookie: a=b"], host=way.host)
+    b = c.request("GET", way.target(), host=way.host)
+    assert (a.body, b.body) == (b"a", b"nobody") and not way.last().has("Authorization") and not way.last().has("Cookie")

@@ -357,3 +357,10 @@ def test_fwd_partial(own_way):
     way.ask("Range: bytes=512-1023")
     way.settle()
     assert way.ask().cache.get("fwd") == "partial"
+
+
+def test_partial_put(way):
+    """§14.5"""
+    way.on(answer("done"))
+    way.ask("Content-Range: bytes 2-4/9", method="PUT", body=b"abc")
+    assert way.last().get("Content-Range") == "bytes 2-4/9" and way.last().body == b"abc"

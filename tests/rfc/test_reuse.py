@@ -163,7 +163,7 @@ def test_stale_if_error(way, control, then, failure, served):
 
 
 # §4.2.4, §5.2.2.2: no answer at all; 504 unless another status says it better, as 502 does for connections that break
-# (RFC 9209 §2.3.12). (name, Cache-Control, status)
+# (RFC 9209 §2.3.8). (name, Cache-Control, status)
 DISCONNECTED = [
     ("must-revalidate", "max-age=60, must-revalidate", 502), ("proxy-revalidate", "max-age=60, proxy-revalidate", 502),
     ("s-maxage", "s-maxage=60", 502), ("no-cache", "no-cache, max-age=60", 502), ("plain", "max-age=60", 200),
