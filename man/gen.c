@@ -1,7 +1,7 @@
 /*
  * Fills the manual's templates: gen TEMPLATE writes the page to standard output. A line
  *
- *   .\" @options ROOM   .\" @counters   .\" @fields   .\" @reasons store|use
+ *   .\" @options ROOM   .\" @counters   .\" @fields   .\" @reasons store|use   .\" @requirements
  *
  * becomes the list made from the tables. Sentences get lines of their own, as mdoc(7) wants it.
  */
@@ -85,6 +85,28 @@ static const struct {
 #define REASON(id, token, clause, text) {#id, token, clause, text},
 #include "cache/reasons.def"
 #undef REASON
+};
+
+static const struct {
+	unsigned rfc;
+	const char *title;
+} documents[] = {
+#define DOCUMENT(rfc, title)                                        {rfc, title},
+#define REQUIREMENT(rfc, section, level, text, larder, reason, open)
+#include "requirements.def"
+#undef DOCUMENT
+#undef REQUIREMENT
+};
+
+static const struct {
+	unsigned rfc;
+	const char *section, *level, *text, *larder, *reason, *open;
+} requirements[] = {
+#define DOCUMENT(rfc, title)
+#define REQUIREMENT(rfc, section, level, text, larder, reason, open) {rfc, section, level, text, larder, reason, open},
+#include "requirements.def"
+#undef DOCUMENT
+#undef REQUIREMENT
 };
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -273,6 +295,37 @@ static void put_reasons(const char *which)
 	fputs(".El\n", stdout);
 }
 
+static void put_requirement(size_t i)
+{
+	printf(".It Li %s%s%s\n", requirements[i].section, *requirements[i].level ? " " : "", requirements[i].level);
+	put_text(requirements[i].text, true);
+	if (*requirements[i].reason) {
+		fputs("\\(em\nDoes not apply.\n", stdout);
+		put_text(requirements[i].reason, true);
+	} else if (strcmp(requirements[i].larder, "So.") != 0) {
+		fputs("\\(em\n", stdout);
+		put_text(requirements[i].larder, true);
+	}
+	if (*requirements[i].open) {
+		fputs(".Em Not yet :\n", stdout);
+		put_text(requirements[i].open, true);
+	}
+}
+
+/* The requirements table (tests/rfc), document by document. */
+static void put_requirements(void)
+{
+	for (size_t d = 0; d < COUNT(documents); d++) {
+		printf(".Ss RFC %u, %s\n", documents[d].rfc, documents[d].title);
+		fputs(".Bl -tag -width 15.3.7.2\n", stdout);
+		for (size_t i = 0; i < COUNT(requirements); i++) {
+			if (requirements[i].rfc == documents[d].rfc)
+				put_requirement(i);
+		}
+		fputs(".El\n", stdout);
+	}
+}
+
 /* A marker's list; 0 if the line is no marker, -1 if it is an unknown one. */
 static int expand(const char *line)
 {
@@ -288,6 +341,8 @@ static int expand(const char *line)
 		put_fields();
 	else if (strcmp(what, "reasons") == 0)
 		put_reasons(room);
+	else if (strcmp(what, "requirements") == 0)
+		put_requirements();
 	else
 		return -1;
 	return 1;

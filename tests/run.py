@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Builds what the tests need and runs the suites; called by tools/check.
 
-    run.py [--jobs N] [unit] [conf] [fuzz] [lint] [oracle] [system] [big] [tsan]
+    run.py [--jobs N] [unit] [conf] [fuzz] [lint] [oracle] [system] [rfc] [big] [tsan]
 
 All but tsan run by default: that one looks for data races and takes several minutes. A failing suite makes the exit status non-zero, but all suites still run. The last line sums them up."""
 
@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[1]
-SUITES = ["unit", "conf", "fuzz", "lint", "oracle", "system", "big", "tsan"]
+SUITES = ["unit", "conf", "fuzz", "lint", "oracle", "system", "rfc", "big", "tsan"]
 DEFAULT = SUITES[:-1]
 
 # name: (compiler, Meson options). The first runs everything, the second proves the other compiler, the third is
@@ -27,7 +27,8 @@ BUILDS = {
     "check-tsan": ("gcc", ["-Db_sanitize=thread", "-Db_lundef=false"]),
 }
 NEEDS = {"unit": ["check-gcc-asan", "check-clang"], "conf": ["check-gcc-asan"], "fuzz": ["check-gcc-asan", "check-clang"],
-         "lint": ["check-gcc-asan"], "oracle": ["check-gcc-asan"], "system": ["check-gcc-asan"], "big": ["check-release"], "tsan": ["check-tsan"]}
+         "lint": ["check-gcc-asan"], "oracle": ["check-gcc-asan"], "system": ["check-gcc-asan"], "rfc": ["check-gcc-asan"],
+         "big": ["check-release"], "tsan": ["check-tsan"]}
 
 # What TSan looks at: unit tests of the rooms that have threads, but for those that only repeat it for minutes or map
 # more than it leaves room for, and a daemon that stores, evicts and follows other workers' fetches.
@@ -147,11 +148,11 @@ def oracle(folder, total):
     total.add("oracle", passed, max(failed, int(r.returncode != 0)))
 
 
-def pytest(title, folder, extra, total):
-    """System tests against one build; their output is shown as it comes."""
+def pytest(title, folder, extra, total, where="system"):
+    """Tests of a daemon against one build; their output is shown as it comes."""
     env = {**os.environ, "LARDER_BUILD": str(TOP / "build" / folder), "PYTHONDONTWRITEBYTECODE": "1"}
     command = ["/usr/bin/python3", "-m", "pytest", "-q", "--color=no", *extra]
-    p = subprocess.Popen(command, cwd=TOP / "tests/system", env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    p = subprocess.Popen(command, cwd=TOP / "tests" / where, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     last = ""
     for line in p.stdout:
         print(line, end="", flush=True)
@@ -166,7 +167,7 @@ def main():
     """Runs what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("suites", nargs="*", metavar="SUITE", help="of " + ", ".join(SUITES) + "; default: all but tsan")
-    parser.add_argument("--jobs", type=int, default=min(2, jobs()), help="system tests at a time")
+    parser.add_argument("--jobs", type=int, default=min(2, jobs()), help="system and rfc tests at a time")
     args = parser.parse_args()
     if unknown := set(args.suites) - set(SUITES):
         parser.error(f"unknown suite {', '.join(sorted(unknown))}; there are {', '.join(SUITES)}")
@@ -190,6 +191,9 @@ def main():
         elif suite == "system" and ready:
             os.environ.setdefault("LARDER_TEST_PATIENCE", "60")
             pytest("system", ready[0], ["-m", "not big", "-n", str(args.jobs)], total)
+        elif suite == "rfc" and ready:
+            os.environ.setdefault("LARDER_TEST_PATIENCE", "60")
+            pytest("rfc", ready[0], ["-n", str(args.jobs)], total, "rfc")
         elif suite == "big" and ready:
             pytest("big", ready[0], ["-m", "big"], total)
         elif suite == "tsan" and ready:

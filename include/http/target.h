@@ -18,7 +18,8 @@ struct http_target {
 	struct view host;
 	uint16_t port;         /* the scheme's default where none was given */
 	bool port_given;
-	struct view path;      /* path and query exactly as received; "/" for an empty path; "*" */
+	struct view path;      /* path and query exactly as received; "/" for an empty path, but "?query"
+	                        * where a query follows it; "*" */
 	struct view authority; /* as received, for forwarding */
 	char host_text[256];
 };
@@ -27,10 +28,10 @@ struct http_target {
  * repeated or malformed Host; absolute-form wins over Host, but a differing Host is refused as
  * authority confusion only where `strict_host`). `scheme`: of origin-form targets (the
  * listener's). Userinfo, fragments, white space, controls and schemes other than http and
- * https are refused, and so is a query without a path ("http://h?q"). Host is empty for an HTTP/1.0
- * request that has neither Host nor absolute-form. OPTIONS of an absolute URI without path has the
- * path "*" (§3.2.4). Bytes from 0x80 on pass in path and query, never in a host. LARDER_EPROTO with
- * *fault (400). Copying a struct http_target needs http_target_copy. */
+ * https are refused. Host is empty for an HTTP/1.0 request that has neither Host nor
+ * absolute-form. OPTIONS of an absolute URI without path has the path "*" (§3.2.4). Bytes from
+ * 0x80 on pass in path and query, never in a host. LARDER_EPROTO with *fault (400). Copying a
+ * struct http_target needs http_target_copy. */
 int http_target_parse(const struct http_head *h, enum http_scheme scheme, bool strict_host,
                       struct http_target *out, struct http_fault *fault);
 void http_target_copy(struct http_target *dst, const struct http_target *src);

@@ -77,9 +77,17 @@ int lines_pass_head(const struct http_head *head, struct buf *out)
 	buf_addv(out, head->reason);
 	BUF_ADD_LIT(out, "\r\n");
 	for (unsigned i = 0; i < head->nfields; i++) {
-		if (head->fields[i].hop)
+		const struct http_field *f = &head->fields[i];
+
+		if (f->hop)
 			continue;
-		buf_addv(out, lines_raw(&head->fields[i]));
+		if (f->name.ptr[f->name.len] == ':') {
+			buf_addv(out, lines_raw(f));
+		} else { /* RFC 9112 §5.1: without the white space before the colon */
+			buf_addv(out, f->name);
+			BUF_ADD_LIT(out, ": ");
+			buf_addv(out, f->value);
+		}
 		BUF_ADD_LIT(out, "\r\n");
 	}
 	return out->err;

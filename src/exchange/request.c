@@ -155,6 +155,7 @@ static int target_text(struct exchange *x, bool stores, struct arena *arena, str
 {
 	const struct http_target *t = x->req.target;
 	struct view prefix = x->listener->kind == EXCHANGE_REVERSE ? origin_prefix(x->listener) : V("");
+	bool bare = t->path.len && t->path.ptr[0] == '?'; /* RFC 9112 §3.2.1: an empty path is sent as "/" */
 	struct buf b;
 	int err;
 
@@ -168,10 +169,12 @@ static int target_text(struct exchange *x, bool stores, struct arena *arena, str
 		if (prefix.len && has_dot_segments(*out))
 			return LARDER_EINVAL; /* escapes that are none keep it from being made plain */
 	}
-	if (!prefix.len)
+	if (!prefix.len && !bare)
 		return 0;
 	buf_init(&b, KEY_BYTES);
 	buf_addv(&b, prefix);
+	if (bare)
+		buf_addc(&b, '/');
 	buf_addv(&b, *out);
 	*out = b.err ? view_make(NULL, 0) : arena_view(arena, buf_view(&b));
 	err = b.err ? b.err : out->ptr ? 0 : LARDER_ENOMEM;

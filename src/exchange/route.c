@@ -154,6 +154,9 @@ static struct step step_access(struct exchange *x)
 	if (x->listener->kind == EXCHANGE_REVERSE) {
 		if (x->method == HTTP_METHOD_CONNECT)
 			return reply_error(x, 405, NULL, "CONNECT is for forward listeners.");
+		/* RFC 9110 §7.4: nobody vouched for this connection as the scheme demands. */
+		if (t->form == HTTP_ABSOLUTE_FORM && t->scheme == HTTP_SCHEME_HTTPS)
+			return reply_error(x, 421, NULL, "An https URI cannot be asked for on a connection without TLS.");
 		if (t->host.len && !name_served(x->listener, t->host))
 			return reply_error(x, 421, NULL, "This host is not served here (option names).");
 		return STEP(step_method);

@@ -105,6 +105,8 @@ int http_target_key(const struct http_target *t, struct buf *out)
 		buf_addc(out, ':');
 		buf_addu(out, t->port);
 	}
+	if (query == 0)
+		buf_addc(out, '/'); /* RFC 9110 §4.2.3 */
 	/* A target with a stray "%" is no URI: decoding a part of it could make it
 	 * equal to another one, so it is a key as it stands. */
 	if (!escapes_valid(t->path))

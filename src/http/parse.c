@@ -53,22 +53,34 @@ static int bad_name(struct view line, size_t name, const struct rules *r, struct
 	return http_refuse(fault, r->bad, "A field name holds a character that no token may hold.");
 }
 
+/* Where the colon is after a name of that length. RFC 9112 §5.1: of answers, white space before it is
+ * taken away; elsewhere it is a fault. */
+static size_t find_colon(struct view line, size_t name, const struct rules *r)
+{
+	size_t at = name;
+
+	while (r == &of_responses && name > 0 && at < line.len &&
+	       (line.ptr[at] == ' ' || line.ptr[at] == '\t'))
+		at++;
+	return at;
+}
+
 /* One field line (RFC 9112 §5). */
 static int parse_field(struct http_head *h, struct view line, const struct rules *r,
                        struct http_fault *fault)
 {
-	size_t name = http_span(line, HTTP_TCHAR);
+	size_t name = http_span(line, HTTP_TCHAR), colon = find_colon(line, name, r);
 	struct http_field *f;
 
-	if (name == 0 || name == line.len || line.ptr[name] != ':')
+	if (name == 0 || colon == line.len || line.ptr[colon] != ':')
 		return bad_name(line, name, r, fault);
-	if (!http_is_text(view_from(line, name + 1)))
+	if (!http_is_text(view_from(line, colon + 1)))
 		return http_refuse(fault, r->bad, "A field value holds a control character.");
 	if (h->nfields == h->cap)
 		return http_too_large(fault, r->too_large, "The head has too many fields.");
 	f = &h->fields[h->nfields++];
 	f->name = view_make(line.ptr, name);
-	f->value = view_trim(view_from(line, name + 1));
+	f->value = view_trim(view_from(line, colon + 1));
 	f->id = (uint16_t)http_name_lookup(f->name);
 	f->hop = 0;
 	return 0;

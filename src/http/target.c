@@ -94,10 +94,9 @@ static const char *parse_absolute(struct view text, struct http_target *out)
 		return "The request target holds user information.";
 	if (parse_authority(authority, out))
 		return "The request target has no valid host and port.";
+	/* "?query" is one after an empty path (RFC 9110 §4.2.1); who sends it on puts "/" before it. */
 	if (!out->path.len)
 		out->path = V("/");
-	if (out->path.ptr[0] != '/')
-		return "The request target has a query or fragment but no path.";
 	if (http_span(out->path, HTTP_URI) != out->path.len)
 		return "The request target holds a fragment or a control character.";
 	return NULL;

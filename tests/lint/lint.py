@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import requirements
+
 TOP = Path(__file__).resolve().parents[2]
 FLOORS = {"base": 0, "http": 1, "conf": 1, "log": 1, "stat": 1, "cache": 2, "net": 2, "access": 3, "store": 3, "origin": 3,
           "exchange": 4, "client": 5, "admin": 6, "main": 7, "ctl": 8}
@@ -282,8 +284,8 @@ def names_of_this_place():
 
 @check
 def tests_assert():
-    """Every system test asserts something."""
-    for path in sources("tests/system/test_*.py"):
+    """Every test of a daemon asserts something."""
+    for path in sources("tests/system/test_*.py", "tests/rfc/test_*.py"):
         blocks = re.split(r"^(?=def |class |@)", path.read_text(), flags=re.M)
         helpers = {m.group(1) for b in blocks if (m := re.match(r"def (\w+)", b)) and "assert " in b}
         words = "|".join(["assert ", "pytest.raises", "until\\(", *(rf"{h}\(" for h in helpers if not h.startswith("test_"))])
@@ -291,6 +293,12 @@ def tests_assert():
             match = re.match(r"def (test_\w+)", block)
             if match and not re.search(words, block) and ".start(" not in block:
                 yield f"{name(path)}: {match.group(1)} asserts nothing"
+
+
+@check
+def requirements_table():
+    """Every requirement has a test that exists, or a reason why it does not apply."""
+    yield from requirements.findings()
 
 
 def main():

@@ -5,49 +5,10 @@ import os
 import pytest
 
 from harness.client import Client
-from harness.daemon import Build, Larder
+from harness.daemon import Larder
+from harness.fixtures import build, finish, pytest_addoption, pytest_runtest_makereport  # pylint: disable=unused-import
 from harness.network import Network
 from harness.origin import Origin
-
-
-def pytest_addoption(parser):
-    parser.addoption("--build", default=os.environ.get("LARDER_BUILD", "build/check-gcc-asan"),
-                     help="the Meson build folder with larder and larderctl in it")
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item, call):
-    """Adds the end of each daemon's log to a failed test's report."""
-    report = (yield).get_result()
-    if report.failed:
-        for d in getattr(item, "daemons", []) + getattr(item.module, "shared_daemons", []):
-            if d.log.exists():
-                report.sections.append((f"log of larder in {d.home}", d.log.read_text("utf-8", "replace")[-8000:]))
-
-
-@pytest.fixture(scope="session")
-def build(request):
-    """The binaries under test."""
-    folder = request.config.getoption("--build")
-    if not os.path.isabs(folder):
-        folder = os.path.join(request.config.invocation_params.dir, folder)
-    b = Build(folder)
-    yield b
-    b.remove()
-
-
-def finish(daemons):
-    """Stops all, and only then says what was wrong."""
-    wrong = []
-    for d in daemons:
-        try:
-            d.stop()
-            d.judge()
-        except AssertionError as e:
-            wrong.append(str(e))
-        finally:
-            d.remove()
-    assert not wrong, "\n".join(wrong)
 
 
 @pytest.fixture

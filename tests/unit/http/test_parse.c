@@ -292,7 +292,9 @@ static const struct row responses[] = {
 	/* RFC 9112 §5, §5.2 */
 	ROW("HTTP/1.1 200 x\r\nA: b\n\r\n", 502, "LF without CR"),
 	ROW("HTTP/1.1 200 x\r\nA: b\r\n c\r\n\r\n", 502, "folded"),
-	ROW("HTTP/1.1 200 x\r\nA : b\r\n\r\n", 502, "followed by white space"),
+	ROW("HTTP/1.1 200 x\r\nA \t: b\r\n\r\n", 0, "x"),
+	ROW("HTTP/1.1 200 x\r\nA  \r\n\r\n", 502, "followed by white space"),
+	ROW("HTTP/1.1 200 x\r\n : b\r\n\r\n", 502, "begins with white space"),
 	ROW("HTTP/1.1 200 x\r\nA b\r\n\r\n", 502, "followed by white space"),
 	ROW("HTTP/1.1 200 x\r\nAb\r\n\r\n", 502, "no colon"),
 	ROW("HTTP/1.1 200 x\r\nA: b\0\r\n\r\n", 502, "control"),

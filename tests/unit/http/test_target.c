@@ -42,6 +42,8 @@ static const struct {
 	{"GET / HTTP/1.0\r\n\r\n", true, ORIGIN, "", 80, "/"},
 	{"GET http://a/b?c HTTP/1.1\r\nHost: a\r\n\r\n", true, ABSOLUTE, "a", 80, "/b?c"},
 	{"GET HTTP://A HTTP/1.1\r\nHost: a:80\r\n\r\n", true, ABSOLUTE, "a", 80, "/"},
+	{"GET http://a?b/c HTTP/1.1\r\nHost: a\r\n\r\n", true, ABSOLUTE, "a", 80, "?b/c"},
+	{"GET http://a:81? HTTP/1.1\r\nHost: a:81\r\n\r\n", true, ABSOLUTE, "a", 81, "?"},
 	{"GET https://a/ HTTP/1.1\r\nHost: a:443\r\n\r\n", true, ABSOLUTE, "a", 443, "/"},
 	{"GET http://a/ HTTP/1.0\r\n\r\n", true, ABSOLUTE, "a", 80, "/"},
 	/* §3.2.2: the target wins over Host */
@@ -110,7 +112,6 @@ static const struct {
 	{"GET http://u:p@a/ HTTP/1.1\r\nHost: a\r\n\r\n", false, "user information"},
 	{"GET http:///b HTTP/1.1\r\nHost: a\r\n\r\n", false, "no valid host"},
 	{"GET http://a\\b/ HTTP/1.1\r\nHost: a\r\n\r\n", false, "no valid host"},
-	{"GET http://a?b HTTP/1.1\r\nHost: a\r\n\r\n", false, "query"},
 	{"GET http:a HTTP/1.1\r\nHost: a\r\n\r\n", false, "neither"},
 	{"GET http:/a HTTP/1.1\r\nHost: a\r\n\r\n", false, "neither"},
 	{"GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n", false, "neither"},
@@ -257,6 +258,8 @@ static const struct {
 	{"http://a/b?c/../d", "http://a/b?c/../d"},
 	{"http://a/B?C", "http://a/B?C"},
 	{"http://a/?a?b", "http://a/?a?b"},
+	{"http://a?b", "http://a/?b"},
+	{"http://a?%zz", "http://a/?%zz"},
 	{"http://a/\xc3\xbc", "http://a/\xc3\xbc"},
 	/* stray percent signs: as they stand */
 	{"http://a/%41%zz", "http://a/%41%zz"},
