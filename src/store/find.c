@@ -26,7 +26,7 @@ static struct MDB_txn *pooled_begin(struct store *s, int *err)
 }
 
 /* Who holds it still ends it. */
-static void turn_end(struct store *s)
+void turn_end(struct store *s)
 {
 	if (s->turn.live && !s->turn.held)
 		db_reset(s->turn.txn);

@@ -57,8 +57,10 @@ static bool too_long(const struct store_key *key, const struct store_record *r)
 
 static int queue(struct store *s, struct op *op)
 {
-	int err = writer_queue(s, op);
+	int err;
 
+	turn_end(s);
+	err = writer_queue(s, op);
 	if (err)
 		op_free(op);
 	return err;

@@ -265,6 +265,8 @@ struct turn {
 };
 
 void turn_init(struct store *s);
+/* It ends before the turn does: a snapshot keeps pages from being used again, of which writes have need. */
+void turn_end(struct store *s);
 /* Gives the transactions back: nobody may hold one. */
 void turn_fini(struct store *s);
 

@@ -104,6 +104,12 @@ START_TEST(it_lasts_for_a_turn)
 	store_hit_done(f.s, &hits[0]);
 	store_hit_done(f.s, &hits[1]);
 	ck_assert_int_eq(fix_get(&f, old.key, NULL, old.body), STORE_FOUND);
+	/* What is to be written does not wait for it. */
+	ck_assert(f.s->turn.live);
+	ck_assert_int_eq(fix_queue(&f, &old), 0);
+	ck_assert(!f.s->turn.live);
+	ck_assert_int_eq(fix_get(&f, old.key, NULL, old.body), STORE_FOUND);
+	ck_assert_int_eq(fix_wait(&f), 0);
 	fix_reopen(&f);
 	ck_assert_int_eq(fix_get(&f, old.key, NULL, old.body), STORE_FOUND);
 	fix_stop(&f);
