@@ -106,8 +106,7 @@ struct store_hit {
 
 enum { STORE_NONE = 0, STORE_FOUND = 1, STORE_VARIES = 2, STORE_COLD = 3 };
 
-/* Looks the key up under a selecting text, in a snapshot that is no older than this turn of the loop and
- * holds all that store_commits counts. STORE_FOUND: *hit holds a read transaction until
+/* Looks the key up under a selecting text. STORE_FOUND: *hit holds a read transaction until
  * store_hit_done, which must come before the function that looked up returns to the loop.
  * STORE_VARIES (only with selecting = NULL): hit->record.vary names the selecting fields: compute the
  * text and look up again, after store_hit_done. STORE_NONE: nothing to release. Negative: damaged

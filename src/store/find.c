@@ -8,9 +8,7 @@ void store_key_init(const struct store *s, struct view text, struct store_key *k
 	key->hash = hash_128(text, s->seed);
 }
 
-/* ---- Read transactions ---- */
-
-static struct MDB_txn *pooled_begin(struct store *s, int *err)
+static struct MDB_txn *read_begin(struct store *s, int *err)
 {
 	struct MDB_txn *txn;
 
@@ -25,83 +23,8 @@ static struct MDB_txn *pooled_begin(struct store *s, int *err)
 	return *err ? NULL : txn;
 }
 
-/* Who holds it still ends it. */
-void turn_end(struct store *s)
-{
-	if (s->turn.live && !s->turn.held)
-		db_reset(s->turn.txn);
-	s->turn.live = false;
-}
-
-static void turn_over(struct net_task *t)
-{
-	struct store *s = container_of(t, struct store, turn.over);
-
-	check_magic(s, STORE_MAGIC);
-	turn_end(s);
-}
-
-void turn_init(struct store *s)
-{
-	net_task_init(&s->turn.over, turn_over);
-}
-
-void turn_fini(struct store *s)
-{
-	check(!s->turn.held);
-	turn_end(s);
-	if (s->loop)
-		net_task_cancel(s->loop, &s->turn.over);
-	if (s->turn.txn)
-		db_abort(s->turn.txn);
-	s->turn.txn = NULL;
-	while (s->ntxns)
-		db_abort(s->txns[--s->ntxns]);
-}
-
-static struct MDB_txn *turn_begin(struct store *s, uint64_t commits, int *err)
-{
-	struct turn *t = &s->turn;
-
-	turn_end(s);
-	if (t->txn && db_renew(s->db, t->txn)) {
-		db_abort(t->txn);
-		t->txn = NULL;
-	}
-	if (!t->txn && (*err = db_begin(s->db, false, &t->txn)) != 0)
-		return NULL;
-	t->live = true;
-	t->commits = commits;
-	t->held = 1;
-	net_task_post(s->loop, &t->over);
-	return t->txn;
-}
-
-static struct MDB_txn *read_begin(struct store *s, int *err)
-{
-	struct turn *t = &s->turn;
-	/* Read first: who counts a commit has made it. */
-	uint64_t commits = pool_get(&s->pool->commits);
-
-	*err = 0;
-	if (t->live && t->commits == commits) {
-		t->held++;
-		return t->txn;
-	}
-	/* A tool has no turns; and what somebody reads stays where it is. */
-	if (!s->loop || t->held)
-		return pooled_begin(s, err);
-	return turn_begin(s, commits, err);
-}
-
 static void read_end(struct store *s, struct MDB_txn *txn)
 {
-	if (txn == s->turn.txn) {
-		check(s->turn.held > 0);
-		if (--s->turn.held == 0 && !s->turn.live)
-			db_reset(txn);
-		return;
-	}
 	if (s->ntxns < STORE_TXNS) {
 		db_reset(txn);
 		s->txns[s->ntxns++] = txn;
@@ -109,8 +32,6 @@ static void read_end(struct store *s, struct MDB_txn *txn)
 		db_abort(txn);
 	}
 }
-
-/* ---- Rows ---- */
 
 /* The row under the hash, if it is that key's and sound. 1, 0, STORE_COLD or negative. */
 static int get_row(struct store *s, struct MDB_txn *txn, const struct store_key *key,

@@ -57,10 +57,8 @@ static bool too_long(const struct store_key *key, const struct store_record *r)
 
 static int queue(struct store *s, struct op *op)
 {
-	int err;
+	int err = writer_queue(s, op);
 
-	turn_end(s);
-	err = writer_queue(s, op);
 	if (err)
 		op_free(op);
 	return err;

@@ -253,23 +253,6 @@ void trim_run(struct store *s);
 /* Queues the removal of a damaged row. */
 void op_drop_row(struct store *s, struct hash128 row);
 
-/* ---- find.c ---- */
-
-/* One read transaction serves the lookups of a turn of the loop, until somebody commits. */
-struct turn {
-	struct MDB_txn *txn; /* kept for the next turn */
-	bool live;           /* it is at a snapshot of this turn, */
-	uint64_t commits;    /* which was taken after so many commits */
-	unsigned held;       /* by lookups and hits */
-	struct net_task over;
-};
-
-void turn_init(struct store *s);
-/* It ends before the turn does: a snapshot keeps pages from being used again, of which writes have need. */
-void turn_end(struct store *s);
-/* Gives the transactions back: nobody may hold one. */
-void turn_fini(struct store *s);
-
 /* ---- the store ---- */
 
 struct store {
@@ -290,7 +273,6 @@ struct store {
 	uint64_t cleared_ms; /* spool/, of the files of dead processes */
 	LIST_HEAD(, store_spool) linked;
 	uint64_t over; /* bytes of spools in memory that wait for room on disk */
-	struct turn turn;
 	struct MDB_txn *txns[STORE_TXNS];
 	unsigned ntxns, hits; /* pooled; held by hits */
 	struct files files;

@@ -107,7 +107,8 @@ int store_db_open(struct store *s)
 
 void store_db_close(struct store *s)
 {
-	turn_fini(s);
+	while (s->ntxns)
+		db_abort(s->txns[--s->ntxns]);
 	warm_set_db(s, NULL);
 	db_close(s->db);
 	s->db = NULL;
@@ -190,7 +191,6 @@ int store_open(struct store_home *home, struct net_loop *loop, const struct stor
 	s->lock_fd = home->lock_fd;
 	s->loop = loop;
 	waits_init(s);
-	turn_init(s);
 	pool_slots_reap(s->pool);
 	err = open_parts(s);
 	if (!err && loop)
