@@ -25,12 +25,15 @@ void buf_init(struct buf *b, size_t max);
 /* Frees the bytes; the buffer may be used again. */
 void buf_fini(struct buf *b);
 /* Empties it and clears the error; keeps the memory. */
-void buf_reset(struct buf *b);
+static inline void buf_reset(struct buf *b)
+{
+	b->len = 0;
+	b->err = 0;
+}
 /* Makes room for `more` bytes after the content. 0, ENOMEM, ELIMIT. */
 int buf_reserve(struct buf *b, size_t more);
-int buf_add(struct buf *b, const void *data, size_t len);
-int buf_addv(struct buf *b, struct view v);
-int buf_addc(struct buf *b, char c);
+/* buf_add where there is no room, or an error before. */
+int buf_add_slowly(struct buf *b, const void *data, size_t len);
 int buf_addu(struct buf *b, uint64_t n); /* decimal */
 int buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int buf_vprintf(struct buf *b, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
@@ -38,6 +41,26 @@ int buf_vprintf(struct buf *b, const char *fmt, va_list ap) __attribute__((forma
 void buf_drop(struct buf *b, size_t n);
 /* NUL-terminates without counting the NUL; returns data, or NULL on failure. */
 char *buf_cstr(struct buf *b);
+
+static inline int buf_add(struct buf *b, const void *data, size_t len)
+{
+	if (b->err || len > b->cap - b->len)
+		return buf_add_slowly(b, data, len);
+	if (len)
+		memcpy(b->data + b->len, data, len);
+	b->len += len;
+	return 0;
+}
+
+static inline int buf_addv(struct buf *b, struct view v)
+{
+	return buf_add(b, v.ptr, v.len);
+}
+
+static inline int buf_addc(struct buf *b, char c)
+{
+	return buf_add(b, &c, 1);
+}
 
 static inline struct view buf_view(const struct buf *b)
 {

@@ -131,7 +131,7 @@ struct exchange_request {
 	uint64_t length; /* of the body; HTTP_LENGTH_UNKNOWN: chunked */
 	bool expects_continue;
 	struct addr client;
-	int64_t arrived_us;   /* wall time, µs */
+	int64_t arrived_us;   /* wall time, µs; like the other times for the access log, if there is one */
 	uint64_t arrived_mono_us;
 	/* The connection's, 0 at first: when it may be sent more (option client_rate). NULL: at any time. */
 	uint64_t *pace;

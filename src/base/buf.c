@@ -19,12 +19,6 @@ void buf_fini(struct buf *b)
 	*b = (struct buf){.max = b->max};
 }
 
-void buf_reset(struct buf *b)
-{
-	b->len = 0;
-	b->err = 0;
-}
-
 static int buf_fail(struct buf *b, int err)
 {
 	if (!b->err)
@@ -55,9 +49,9 @@ int buf_reserve(struct buf *b, size_t more)
 	return 0;
 }
 
-int buf_add(struct buf *b, const void *data, size_t len)
+int buf_add_slowly(struct buf *b, const void *data, size_t len)
 {
-	int err = b->err || len > b->cap - b->len ? buf_reserve(b, len) : 0;
+	int err = buf_reserve(b, len);
 
 	if (err || !len)
 		return err;
@@ -66,20 +60,14 @@ int buf_add(struct buf *b, const void *data, size_t len)
 	return 0;
 }
 
-int buf_addv(struct buf *b, struct view v)
-{
-	return buf_add(b, v.ptr, v.len);
-}
-
-int buf_addc(struct buf *b, char c)
-{
-	return buf_add(b, &c, 1);
-}
-
 int buf_addu(struct buf *b, uint64_t n)
 {
 	char text[20];
 
+	if (!b->err && b->cap - b->len >= sizeof(text)) {
+		b->len += num_format_u64(n, b->data + b->len);
+		return 0;
+	}
 	return buf_add(b, text, num_format_u64(n, text));
 }
 

@@ -144,16 +144,28 @@ char *num_format_duration(uint64_t ms, char *dst, size_t size)
 	return format_units(ms, units, ARRAY_LEN(units), dst, size);
 }
 
+/* "00" to "99" */
+static const char digit_pairs[] = "00010203040506070809101112131415161718192021222324"
+                                  "25262728293031323334353637383940414243444546474849"
+                                  "50515253545556575859606162636465666768697071727374"
+                                  "75767778798081828384858687888990919293949596979899";
+
 size_t num_format_u64(uint64_t n, char *dst)
 {
-	char tmp[20];
-	size_t len = 0;
+	char text[20], *at = text + sizeof(text);
+	size_t len;
 
-	do {
-		tmp[len++] = (char)('0' + n % 10);
-		n /= 10;
-	} while (n);
-	for (size_t i = 0; i < len; i++)
-		dst[i] = tmp[len - 1 - i];
+	for (; n >= 100; n /= 100) {
+		at -= 2;
+		memcpy(at, &digit_pairs[n % 100 * 2], 2);
+	}
+	if (n >= 10) {
+		at -= 2;
+		memcpy(at, &digit_pairs[n * 2], 2);
+	} else {
+		*--at = (char)('0' + n);
+	}
+	len = (size_t)(text + sizeof(text) - at);
+	memcpy(dst, at, len);
 	return len;
 }

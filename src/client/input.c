@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "client-private.h"
+#include "log/log.h"
 
 static void drop_input(struct session *s)
 {
@@ -190,8 +191,10 @@ static void note_arrival(struct session *s)
 	if (b->head_began_ms)
 		return;
 	b->head_began_ms = net_loop_now_ms(s->client->loop) + 1;
-	b->req.arrived_us = clock_wall_us();
-	b->req.arrived_mono_us = clock_mono_us();
+	if (log_access_wanted()) {
+		b->req.arrived_us = clock_wall_us();
+		b->req.arrived_mono_us = clock_mono_us();
+	}
 	b->req.pace = &s->pace_ms;
 }
 

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "client-private.h"
+#include "log/log.h"
 
 #define OUT_MAX (32UL * 1024 * 1024) /* a whole answer out of memory, at most */
 
@@ -15,7 +16,7 @@ static void count_own(struct busy *b, size_t n)
 {
 	if (!n)
 		return;
-	if (!b->sent.first_byte_us)
+	if (!b->sent.first_byte_us && log_access_wanted())
 		b->sent.first_byte_us = clock_mono_us();
 	b->sent.bytes += n;
 }
@@ -120,11 +121,12 @@ void output_put(struct session *s, struct iovec *iov, int n)
 
 	iov[0] = (struct iovec){out->data + out->at, before};
 	if (!s->blocked)
-		sent = output_raw(s, iov, n, 0);
+		sent = output_raw(s, before ? iov : iov + 1, before ? n : n - 1, 0);
 	out->at += sent < before ? sent : before;
 	if (!span_left(out))
 		release_out(out);
-	keep(s, iov + 1, n - 1, sent > before ? sent - before : 0);
+	if (s->blocked)
+		keep(s, iov + 1, n - 1, sent > before ? sent - before : 0);
 }
 
 void output_keep(struct session *s, const struct iovec *iov, int n)

@@ -235,7 +235,7 @@ static void finish_request(struct session *s)
 	bool body_gone = body_discard(s);
 	bool keep = b->keep && body_gone;
 	/* Who is still sending would be told of a reset instead of our answer (RFC 9112 §9.6). */
-	bool lingers = !s->eof && (!body_gone || (http_keeps_alive(&b->head) && !b->by_close));
+	bool lingers = !keep && !s->eof && (!body_gone || (http_keeps_alive(&b->head) && !b->by_close));
 
 	session_end_exchange(s, false);
 	if (keep) {

@@ -123,6 +123,19 @@ static int join_pool(struct exchange_env *env, struct board *board)
 	return 0;
 }
 
+/* What each answer says of us. */
+static int write_lines(struct exchange_env *env)
+{
+	int err;
+
+	BUF_ADD_LIT(&env->via, "Via: 1.1 ");
+	buf_addv(&env->via, view_of(env->pseudonym));
+	BUF_ADD_LIT(&env->via, "\r\n");
+	BUF_ADD_LIT(&env->cache_status, "Cache-Status: ");
+	err = http_sf_add_token(&env->cache_status, view_of(env->pseudonym));
+	return err ? err : env->via.err;
+}
+
 struct exchange_env *exchange_env_new(struct net_loop *l, const struct exchange_options *options,
                                       struct store *store, struct origin *origin, struct board *board,
                                       struct exchange_stats *stats)
@@ -146,13 +159,13 @@ struct exchange_env *exchange_env_new(struct net_loop *l, const struct exchange_
 		LIST_INIT(&env->shared[i]);
 		LIST_INIT(&env->parts[i]);
 	}
-	buf_init(&env->name_sf, 1024);
+	buf_init(&env->via, 2048);
+	buf_init(&env->cache_status, 2048);
 	buf_init(&env->scratch, HEAD_BYTES);
 	buf_init(&env->select, KEY_BYTES);
 	env->pseudonym = options->pseudonym[0] ? chosen_pseudonym(options->pseudonym) : host_pseudonym();
 	env->fields = calloc(FIELDS_MAX, sizeof(*env->fields));
-	if (!env->pseudonym || !env->fields || http_sf_add_token(&env->name_sf, view_of(env->pseudonym)) ||
-	    join_pool(env, board)) {
+	if (!env->pseudonym || !env->fields || write_lines(env) || join_pool(env, board)) {
 		exchange_env_free(env);
 		return NULL;
 	}
@@ -184,7 +197,8 @@ void exchange_env_free(struct exchange_env *env)
 		buf_fini(&x->body);
 		free(x);
 	}
-	buf_fini(&env->name_sf);
+	buf_fini(&env->via);
+	buf_fini(&env->cache_status);
 	buf_fini(&env->scratch);
 	buf_fini(&env->select);
 	free(env->pseudonym);
@@ -238,11 +252,12 @@ struct view origin_prefix(const struct exchange_listener *listener)
 
 /* Are reverse listeners' keys free of the origin's name? Only when the operator has said which hosts are
  * the origin's, the request names one, and the origin knows the path under the same name. */
-static bool key_is_plain(const struct exchange_listener *listener, const struct http_target *target)
+static bool key_is_plain(const struct exchange_listener *listener, struct view prefix,
+                         const struct http_target *target)
 {
 	if (listener->kind == EXCHANGE_FORWARD)
 		return true;
-	if (origin_prefix(listener).len)
+	if (prefix.len)
 		return false;
 	if (listener->options.origin_host[0])
 		return true;
@@ -256,15 +271,16 @@ int exchange_key_text(const struct exchange_listener *listener, const struct htt
 {
 	struct http_target t;
 	const char *fixed = listener->kind == EXCHANGE_REVERSE ? listener->options.origin_host : "";
+	struct view prefix = origin_prefix(listener);
 	int err;
 
 	BUF_ADD_LIT(out, "GET");
-	if (!key_is_plain(listener, target)) {
+	if (!key_is_plain(listener, prefix, target)) {
 		buf_addc(out, '@');
 		buf_addv(out, listener->origin.host);
 		buf_addc(out, ':');
 		buf_addu(out, listener->origin.port);
-		buf_addv(out, origin_prefix(listener));
+		buf_addv(out, prefix);
 	}
 	buf_addc(out, ' ');
 	if (!fixed[0])

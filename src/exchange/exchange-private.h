@@ -64,7 +64,7 @@ struct exchange_env {
 	struct origin *origin;
 	struct exchange_stats *stats;
 	char *pseudonym;
-	struct buf name_sf;               /* the pseudonym as a structured-field item */
+	struct buf via, cache_status;     /* lines of answers; the latter's beginning */
 	struct exchange_queue spare;      /* exchanges to be used again */
 	unsigned nspare;
 	struct fill_bucket fills[FILL_BUCKETS]; /* those that may be joined, by key */
@@ -106,15 +106,12 @@ struct exchange {
 	void *client;
 	struct exchange **slot, *own_slot;
 	TAILQ_ENTRY(exchange) link;  /* a fill's readers, or the spare ones */
-	struct arena arena;
 
 	/* What was asked. */
 	struct cache_control cc;
 	bool conditional, ranged, upgrade;
 	enum http_method method;
-	struct buf key_text;         /* "GET uri"; empty where nothing can be stored */
 	struct store_key key;
-	struct buf selecting;
 	struct view selecting_view;  /* all of it: a text for each list of names that the stored ones vary by */
 	struct view vary_guess;      /* those lists, as far as known, in the arena; empty: not known */
 
@@ -149,8 +146,6 @@ struct exchange {
 	enum cache_reason why;
 
 	/* The answer's body. */
-	struct buf lines;            /* generated head lines */
-	struct buf page;
 	struct segment *segments, one_segment;
 	unsigned nsegments, segment;
 	uint64_t segment_done;
@@ -163,7 +158,6 @@ struct exchange {
 	bool as_memory;              /* the file is sent out of a mapping, where it can be */
 
 	/* The request's body. */
-	struct buf body;
 	bool body_ended, body_held;
 	bool body_lost;              /* some of it was dropped: what the origin got is not all */
 
@@ -178,6 +172,14 @@ struct exchange {
 	const char *fwd;             /* an error of ours: why the origin was to be asked, for Cache-Status */
 	struct addr origin;
 	struct view content_type;
+
+	/* Memory that is kept for the next request. */
+	struct arena arena;
+	struct buf key_text;         /* "GET uri"; empty where nothing can be stored */
+	struct buf selecting;
+	struct buf lines;            /* generated head lines */
+	struct buf page;
+	struct buf body;             /* of the request, until the origin takes it */
 };
 
 /* ---- env.c ---- */

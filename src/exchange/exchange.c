@@ -38,16 +38,14 @@ static void recycle_buf(struct buf *b)
 static void give_spare(struct exchange *x)
 {
 	struct exchange_env *env = x->env;
-	struct exchange clean = {.arena = x->arena, .key_text = x->key_text, .selecting = x->selecting,
-		                 .lines = x->lines, .page = x->page, .body = x->body};
 
-	arena_reset(&clean.arena);
-	recycle_buf(&clean.key_text);
-	recycle_buf(&clean.selecting);
-	recycle_buf(&clean.lines);
-	recycle_buf(&clean.page);
-	recycle_buf(&clean.body);
-	*x = clean;
+	memset(x, 0, offsetof(struct exchange, arena));
+	arena_reset(&x->arena);
+	recycle_buf(&x->key_text);
+	recycle_buf(&x->selecting);
+	recycle_buf(&x->lines);
+	recycle_buf(&x->page);
+	recycle_buf(&x->body);
 	if (env->nspare < SPARE_MAX) {
 		TAILQ_INSERT_HEAD(&env->spare, x, link);
 		env->nspare++;

@@ -9,7 +9,10 @@ static void add_param(struct buf *b, const char *name, const char *value)
 
 static void add_number(struct buf *b, const char *name, int64_t n)
 {
-	add_param(b, name, n < 0 ? "-" : "");
+	BUF_ADD_LIT(b, "; ");
+	buf_addv(b, view_of(name));
+	if (n < 0)
+		buf_addc(b, '-');
 	buf_addu(b, n < 0 ? 0 - (uint64_t)n : (uint64_t)n);
 }
 
@@ -18,8 +21,7 @@ static void add_cache_status(struct exchange *x, const struct cache_status *cs)
 {
 	struct buf *b = &x->lines;
 
-	BUF_ADD_LIT(b, "Cache-Status: ");
-	buf_addv(b, buf_view(&x->env->name_sf));
+	buf_addv(b, buf_view(&x->env->cache_status));
 	if (cs->hit)
 		BUF_ADD_LIT(b, "; hit");
 	if (cs->fwd)
@@ -48,11 +50,8 @@ void lines_generate(struct exchange *x, int64_t age, const struct cache_status *
 		buf_addu(b, (uint64_t)age);
 		BUF_ADD_LIT(b, "\r\n");
 	}
-	if (o->via == EXCHANGE_VIA_RESPONSE || o->via == EXCHANGE_VIA_BOTH) {
-		BUF_ADD_LIT(b, "Via: 1.1 ");
-		buf_addv(b, view_of(x->env->pseudonym));
-		BUF_ADD_LIT(b, "\r\n");
-	}
+	if (o->via == EXCHANGE_VIA_RESPONSE || o->via == EXCHANGE_VIA_BOTH)
+		buf_addv(b, buf_view(&x->env->via));
 	if (o->cache_status)
 		add_cache_status(x, cs);
 	/* Half a line would run into the next one. */

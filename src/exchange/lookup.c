@@ -179,17 +179,18 @@ static struct step step_hit(struct exchange *x, struct store_hit *hit, bool part
 		                  .length = r->length, .body = hit->body};
 	struct cache_status cs = {.hit = true, .has_ttl = true};
 	int64_t now = net_loop_wall_s(x->env->loop);
+	uint32_t age = cache_age(&r->meta, now);
 
 	if (part)
 		return part_answer(x, hit, NULL, 0);
-	cs.ttl = cache_ttl(&r->meta, now);
+	cs.ttl = (int64_t)r->meta.lifetime - age;
 	x->outcome = x->why == CACHE_USE_STALE_ALLOWED || cs.ttl < 0 ? OUT_STALE : OUT_HIT;
 	if (x->why == CACHE_USE_OFFLINE)
 		cs.detail = "offline";
 	x->reason = cache_reason_token(x->why);
 	a.file = store_hit_take_file(hit);
 	buf_reset(&x->lines);
-	lines_generate(x, (int64_t)cache_age(&r->meta, now), &cs);
+	lines_generate(x, age, &cs);
 	deliver_stored(x, &a);
 	return STEP_WAIT;
 }

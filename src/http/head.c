@@ -140,6 +140,9 @@ bool http_list_has(const struct http_head *h, enum http_name id, struct view tok
 	struct http_list list;
 	struct view member, rest;
 
+	/* Most heads have no such field. */
+	if (!http_find(h, id, 0))
+		return false;
 	http_list_init(&list, h, id);
 	while (http_list_next(&list, &member)) {
 		if (view_ieq(view_trim(view_cut(member, ';', &rest)), token))
@@ -176,6 +179,8 @@ void http_head_mark_hops(struct http_head *h)
 
 	for (unsigned i = 0; i < h->nfields; i++)
 		h->fields[i].hop = (name_flags[h->fields[i].id] & HOP) != 0;
+	if (!http_find(h, HTTP_CONNECTION, 0))
+		return;
 	http_list_init(&list, h, HTTP_CONNECTION);
 	while (http_list_next(&list, &member)) {
 		if (names++ == CONNECTION_NAMES) {

@@ -49,6 +49,8 @@ static bool looks_numeric(struct view label)
  * may. */
 static bool all_numeric(struct view host)
 {
+	if (!http_char_is(host.ptr[0], HTTP_DIGIT))
+		return false;
 	while (host.ptr) {
 		if (!looks_numeric(view_cut(host, '.', &host)))
 			return false;
@@ -94,51 +96,86 @@ static int normalise_ipv4(struct view host, char dst[256])
 	return LARDER_EINVAL;
 }
 
-/* The next byte of a registered name, percent-decoded, in lower case; negative if it may not
- * stand in a name that is looked up. */
-static int name_byte(struct view *host)
-{
-	char c = host->ptr[0];
-	size_t taken = 1;
+/* What may stand in a name that is looked up, in lower case: letters, digits, "-", "." and "_". */
+static const char name_chars[256] = {
+#define SAME(c) [c] = c
+#define BOTH(low, up) [low] = low, [up] = low
+	SAME('-'), SAME('.'), SAME('_'),
+	SAME('0'), SAME('1'), SAME('2'), SAME('3'), SAME('4'), SAME('5'), SAME('6'), SAME('7'), SAME('8'), SAME('9'),
+	BOTH('a', 'A'), BOTH('b', 'B'), BOTH('c', 'C'), BOTH('d', 'D'), BOTH('e', 'E'), BOTH('f', 'F'), BOTH('g', 'G'),
+	BOTH('h', 'H'), BOTH('i', 'I'), BOTH('j', 'J'), BOTH('k', 'K'), BOTH('l', 'L'), BOTH('m', 'M'), BOTH('n', 'N'),
+	BOTH('o', 'O'), BOTH('p', 'P'), BOTH('q', 'Q'), BOTH('r', 'R'), BOTH('s', 'S'), BOTH('t', 'T'), BOTH('u', 'U'),
+	BOTH('v', 'V'), BOTH('w', 'W'), BOTH('x', 'X'), BOTH('y', 'Y'), BOTH('z', 'Z'),
+};
 
-	if (c == '%') {
-		if (host->len < 3 || !http_char_is(host->ptr[1], HTTP_HEX) ||
-		    !http_char_is(host->ptr[2], HTTP_HEX))
-			return LARDER_EINVAL;
-		c = (char)(http_hex_value(host->ptr[1]) << 4 | http_hex_value(host->ptr[2]));
-		taken = 3;
-	}
-	*host = view_from(*host, taken);
-	if (!http_char_is(c, HTTP_ALPHA | HTTP_DIGIT) && c != '-' && c != '.' && c != '_')
+static char name_char(char c)
+{
+	return name_chars[(unsigned char)c];
+}
+
+/* The escape at the beginning of a rest of a registered name, decoded, in lower case; negative if it may not
+ * stand there. */
+static int escaped_byte(struct view *host)
+{
+	char c;
+
+	if (host->len < 3 || host->ptr[0] != '%' || !http_char_is(host->ptr[1], HTTP_HEX) ||
+	    !http_char_is(host->ptr[2], HTTP_HEX))
 		return LARDER_EINVAL;
-	return view_lower_byte((unsigned char)c);
+	c = (char)(http_hex_value(host->ptr[1]) << 4 | http_hex_value(host->ptr[2]));
+	*host = view_from(*host, 3);
+	c = name_char(c);
+	return c ? c : LARDER_EINVAL;
+}
+
+/* A registered name, percent-decoded, in lower case: its length, or negative. */
+static int name_decode(struct view host, char dst[256])
+{
+	size_t len = 0;
+	int c;
+
+	for (;;) {
+		size_t n = 0, room = HTTP_HOST_MAX + 1 - len;
+
+		room = room < host.len ? room : host.len;
+		while (n < room && (dst[len + n] = name_char(host.ptr[n])) != '\0')
+			n++;
+		len += n;
+		host = view_from(host, n);
+		if (!host.len)
+			return (int)len;
+		c = len <= HTTP_HOST_MAX ? escaped_byte(&host) : LARDER_EINVAL;
+		if (c < 0)
+			return c;
+		dst[len++] = (char)c;
+	}
 }
 
 /* Labels of 1 to 63 bytes (RFC 1035 §2.3.4). */
 static bool labels_fit(struct view host)
 {
-	while (host.ptr) {
-		struct view label = view_cut(host, '.', &host);
+	size_t label = 0;
 
-		if (label.len < 1 || label.len > 63)
+	for (size_t i = 0; i < host.len; i++) {
+		if (host.ptr[i] != '.' ? ++label > 63 : !label)
 			return false;
+		if (host.ptr[i] == '.')
+			label = 0;
 	}
-	return true;
+	return label > 0;
 }
 
 int http_host_normalise(struct view host, char dst[256])
 {
-	size_t len = 0;
-	int c;
+	size_t len;
+	int n;
 
 	if (host.len && host.ptr[0] == '[')
 		return normalise_literal(host, dst);
-	while (host.len) {
-		c = name_byte(&host);
-		if (c < 0 || len == HTTP_HOST_MAX + 1)
-			return LARDER_EINVAL;
-		dst[len++] = (char)c;
-	}
+	n = name_decode(host, dst);
+	if (n < 0)
+		return n;
+	len = (size_t)n;
 	if (len && dst[len - 1] == '.')
 		len--;
 	if (len == 0 || len > HTTP_HOST_MAX || !labels_fit(view_make(dst, len)))

@@ -92,9 +92,20 @@ static int add_path(struct view path, struct buf *out)
 	return err;
 }
 
+/* May a segment of it begin with a dot? */
+static bool has_dots(struct view v)
+{
+	for (size_t at = view_find(v, '.'); at < v.len; at = view_find(v, '.')) {
+		if (at && v.ptr[at - 1] == '/')
+			return true;
+		v = view_from(v, at + 1);
+	}
+	return false;
+}
+
 int http_target_key(const struct http_target *t, struct buf *out)
 {
-	size_t query = view_find(t->path, '?');
+	size_t query;
 
 	if (t->scheme == HTTP_SCHEME_HTTPS)
 		BUF_ADD_LIT(out, "https://");
@@ -107,10 +118,14 @@ int http_target_key(const struct http_target *t, struct buf *out)
 	}
 	if (query == 0)
 		buf_addc(out, '/'); /* RFC 9110 §4.2.3 */
+	/* Most are normal already. */
+	if (view_find(t->path, '%') == t->path.len && !has_dots(t->path))
+		return buf_addv(out, t->path);
 	/* A target with a stray "%" is no URI: decoding a part of it could make it
 	 * equal to another one, so it is a key as it stands. */
 	if (!escapes_valid(t->path))
 		return buf_addv(out, t->path);
+	query = view_find(t->path, '?');
 	add_path(view_make(t->path.ptr, query), out);
 	return add_decoded(view_from(t->path, query), out);
 }

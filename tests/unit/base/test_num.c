@@ -164,7 +164,8 @@ START_TEST(format_u64)
 	static const struct {
 		uint64_t n;
 		const char *text;
-	} numbers[] = {{0, "0"}, {9, "9"}, {10, "10"}, {UINT64_MAX, "18446744073709551615"}};
+	} numbers[] = {{0, "0"}, {9, "9"}, {10, "10"}, {99, "99"}, {100, "100"}, {909, "909"}, {1000, "1000"},
+	               {86400, "86400"}, {1000000007, "1000000007"}, {UINT64_MAX, "18446744073709551615"}};
 	char text[20];
 
 	for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
