@@ -105,7 +105,7 @@ static bool has_dots(struct view v)
 
 int http_target_key(const struct http_target *t, struct buf *out)
 {
-	size_t query;
+	size_t query = view_find(t->path, '?');
 
 	if (t->scheme == HTTP_SCHEME_HTTPS)
 		BUF_ADD_LIT(out, "https://");
@@ -125,7 +125,6 @@ int http_target_key(const struct http_target *t, struct buf *out)
 	 * equal to another one, so it is a key as it stands. */
 	if (!escapes_valid(t->path))
 		return buf_addv(out, t->path);
-	query = view_find(t->path, '?');
 	add_path(view_make(t->path.ptr, query), out);
 	return add_decoded(view_from(t->path, query), out);
 }

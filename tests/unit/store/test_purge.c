@@ -425,7 +425,7 @@ START_TEST(crowd)
 
 		many_key(key, i);
 		snprintf(names[i], sizeof(names[i]), "n%u", i);
-		snprintf(text, sizeof(text), "s\nk%s\n", names[i]);
+		snprintf(text, sizeof(text), "s\nkn%u\n", i);
 		ck_assert_int_eq(fix_queue(&f, &it), 0);
 	}
 	fix_wait(&f);
