@@ -1,7 +1,7 @@
 # What larder needs from Debian 12, and how to get it. Sourced by quickstart and check.
 
 PACKAGES_BUILD="gcc libc6-dev meson ninja-build pkg-config libuv1-dev libcurl4-openssl-dev libssl-dev liblmdb-dev
-zlib1g-dev libxxhash-dev libconfuse-dev libsystemd-dev"
+zlib1g-dev libxxhash-dev libpcre2-dev libconfuse-dev libsystemd-dev"
 
 # program:package, or package alone
 PACKAGES_TEST="check clang mandoc python3-pytest python3-pytest-xdist openssl:openssl nginx:nginx-light curl:curl wget:wget

@@ -45,6 +45,7 @@ enum cache_flag {
 	CACHE_F_NO_TRANSFORM = 1 << 8,
 	CACHE_F_ACCEPT_RANGES_NONE = 1 << 9,
 	CACHE_F_DATE = 1 << 10, /* the origin sent a Date */
+	CACHE_F_PURGED = 1 << 15, /* a soft purge ended its lifetime */
 };
 
 /* Kept in every record: fixed layout, host byte order, part of the on-disk format. */

@@ -89,10 +89,12 @@ struct store_record {
 	uint64_t length;       /* of the body */
 	uint64_t id;           /* differs for every insert; given by the store */
 	struct view etag;      /* a view into head, empty if none */
-	/* For store_commit, NULL or outliving it: not stored if this has changed by the time that it
+	struct view tags;      /* see store/purge.h; for store_update ptr NULL: as they are */
+	/* For store_commit and store_update, NULL or outliving it: not stored if this has changed by the time that it
 	 * is written (LARDER_ECLOSED). What is set before a store_remove is queued never survives that. */
 	const uint32_t *revoked;
 	uint32_t revoked_was;
+	uint64_t purges; /* store_purges() when its fetch began: what was purged since is not stored either */
 };
 
 struct store_file; /* an open body file, counted */
@@ -185,7 +187,7 @@ typedef void store_done_fn(void *arg, int err); /* 0: committed and visible to e
  * never from inside the call. An `err` from the call itself means that done will not be called. */
 int store_commit(struct store *s, const struct store_key *key, const struct store_record *record,
                  struct store_spool *sp, store_done_fn *done, void *arg);
-/* Replaces head and meta of the record `id`, keeping its body. Done with LARDER_ENOENT if it is gone. */
+/* Replaces head, meta and tags of the record `id`, keeping its body. Done with LARDER_ENOENT if it is gone. */
 int store_update(struct store *s, const struct store_key *key, const struct store_record *record,
                  uint64_t id, store_done_fn *done, void *arg);
 /* Removes all variants under the key. */
@@ -197,6 +199,7 @@ struct store_usage {
 	uint64_t cap, allocated; /* bytes; blocks really allocated of index, blobs, spools */
 	uint64_t index_bytes, index_free_bytes, blob_bytes;
 	uint64_t records, blobs;
+	uint64_t tags; /* rows: a tag of a response each */
 };
 int store_usage(struct store *s, struct store_usage *out);
 
@@ -225,7 +228,5 @@ int store_open_tool(const char *dir, bool write, struct store **out, char **why)
 /* Removes all that is stored, without reading any of it: for an index that can't be read any more. LARDER_EBUSY when a
  * daemon runs; *why as above. */
 int store_empty(const char *dir, char **why);
-/* For tools that write: removes all variants under the key before it returns. The number removed or negative. */
-int64_t store_remove_now(struct store *s, const struct store_key *key);
 
 #endif

@@ -3,6 +3,7 @@
 #define LARDER_CTL_CTL_H
 
 #include "main/main.h"
+#include "main/purge.h"
 #include "main/range.h"
 
 enum { CTL_OK = 0, CTL_FINDINGS = 1, CTL_FAILED = 2 };
@@ -13,7 +14,7 @@ struct ctl {
 	char *control;         /* the control socket's path, or NULL */
 	char *store_dir;       /* or NULL */
 	unsigned given;        /* bits of enum ctl_flag */
-	const char *prefix, *host;
+	const char *prefix, *host, *tag, *regex;
 	uint64_t variant, count; /* 0: not given */
 	char **operands;
 	size_t noperands;
@@ -30,6 +31,9 @@ enum ctl_flag {
 	CTL_PREFIX = 1 << 6,
 	CTL_HOST = 1 << 7,
 	CTL_DRY_RUN = 1 << 8,
+	CTL_TAG = 1 << 9,
+	CTL_REGEX = 1 << 10,
+	CTL_SOFT = 1 << 11,
 };
 
 /* Prints "larderctl: …" and returns CTL_FAILED. */
@@ -39,6 +43,10 @@ int ctl_flush(void);
 /* Asks the daemon and appends its answer. CTL_OK, CTL_FAILED (explained), or LARDER_ECONNECT when
  * none answers. */
 int ctl_ask(const struct ctl *c, const char *request, struct buf *out);
+/* Takes a number off the front of an answer. */
+int ctl_take_number(struct view *rest, uint64_t *n);
+/* The answer's first line, without its end. */
+struct view ctl_line(const struct buf *answer);
 /* The store; NULL: explained. */
 struct store *ctl_open_store(const struct ctl *c, bool write);
 
@@ -49,6 +57,8 @@ struct store *ctl_open_store(const struct ctl *c, bool write);
 void print_text(struct view text);
 /* "…", with bytes beyond ASCII as \u00HH. */
 void print_json(struct view text);
+/* The same without the quotes around it. */
+void print_json_inside(struct view text);
 /* ,"name":"text" */
 void print_json_member(const char *name, struct view text);
 /* "host:port" of the origin whose reverse listener stored it, or nothing. */
@@ -67,7 +77,6 @@ int store_list_command(const struct ctl *c);
 int store_show_command(const struct ctl *c);
 int store_cat_command(const struct ctl *c);
 int store_du_command(const struct ctl *c);
-int store_purge_range_command(const struct ctl *c);
 int store_trim_command(const struct ctl *c);
 
 #endif

@@ -31,12 +31,15 @@ static const char HELP[] =
 	"  purge URL...                 remove what is stored for these URLs\n"
 	"  purge --prefix PREFIX        or for all URLs that begin so\n"
 	"  purge --host HOST            or for all of a host; *.HOST: and below\n"
+	"  purge --tag TAG              or for all that is stored under a tag or in a cache group\n"
+	"  purge --regex PATTERN        or for all URLs that match a pattern\n"
+	"        --soft                 mark it stale rather than remove it\n"
 	"        --dry-run              only say how much that is\n"
 	"  trim                         give free room in the index back to the file system\n"
 	"  usage                        what the store takes and holds\n"
 	"  verify [--deep] [--repair]   check the store; status 1: something was found\n"
 	"\n"
-	"with --json where machines read: stats, ls, show, du, purge of many, trim, usage\n"
+	"with --json where machines read: stats, ls, show, du, purge, trim, usage\n"
 	"\n"
 	"  -c, --config FILE   the daemon's configuration\n"
 	"  -s, --store DIR     the store's directory\n"
@@ -73,6 +76,18 @@ int ctl_ask(const struct ctl *c, const char *request, struct buf *out)
 	if (!err || err == LARDER_ECONNECT)
 		return err;
 	return ctl_fail("%.*s", VFMT(buf_view(out)));
+}
+
+int ctl_take_number(struct view *rest, uint64_t *n)
+{
+	struct view text = view_cut(*rest, ' ', rest);
+
+	return num_parse_u64(text, UINT64_MAX, n);
+}
+
+struct view ctl_line(const struct buf *answer)
+{
+	return view_make(answer->data, view_find(buf_view(answer), '\n'));
 }
 
 /* The same, and prints the answer. */
@@ -134,42 +149,6 @@ static int offline(const struct ctl *c)
 	return ask_running(c, request);
 }
 
-static int purge_urls(const struct ctl *c)
-{
-	struct buf request;
-	const char *text;
-	int ret;
-
-	buf_init(&request, ADMIN_REQUEST_MAX - 1);
-	BUF_ADD_LIT(&request, "purge");
-	for (size_t i = 0; i < c->noperands; i++) {
-		if (strpbrk(c->operands[i], " \r\n")) {
-			buf_fini(&request);
-			return ctl_fail("\"%s\" is not a URL", c->operands[i]);
-		}
-		buf_printf(&request, " %s", c->operands[i]);
-	}
-	text = buf_cstr(&request);
-	ret = text ? ask(c, text) : ctl_fail("too many URLs at once");
-	buf_fini(&request);
-	return ret == LARDER_ECONNECT ? store_purge_command(c) : ret;
-}
-
-static int purge(const struct ctl *c)
-{
-	bool one = !c->prefix != !c->host;
-
-	if (!c->prefix && !c->host && c->noperands && !(c->given & (CTL_DRY_RUN | CTL_JSON)))
-		return purge_urls(c);
-	if (!one || c->noperands)
-		return ctl_fail("purge: needs URLs, or --prefix PREFIX, or --host HOST (then --dry-run and "
-		                "--json too)");
-	if (strpbrk(c->prefix ? c->prefix : c->host, " \r\n"))
-		return ctl_fail("\"%s\" is not a %s", c->prefix ? c->prefix : c->host,
-		                c->prefix ? "URL" : "host");
-	return store_purge_range_command(c);
-}
-
 static const struct command {
 	const char *name;
 	int (*fn)(const struct ctl *c);
@@ -185,7 +164,8 @@ static const struct command {
 	{"show", store_show_command, 1, 1, CTL_JSON},
 	{"cat", store_cat_command, 1, 1, CTL_VARIANT},
 	{"du", store_du_command, 0, 0, CTL_JSON | CTL_COUNT},
-	{"purge", purge, 0, SIZE_MAX, CTL_JSON | CTL_PREFIX | CTL_HOST | CTL_DRY_RUN},
+	{"purge", store_purge_command, 0, SIZE_MAX,
+	 CTL_JSON | CTL_PREFIX | CTL_HOST | CTL_TAG | CTL_REGEX | CTL_SOFT | CTL_DRY_RUN},
 	{"trim", store_trim_command, 0, 0, CTL_JSON},
 	{"usage", store_usage_command, 0, 0, CTL_JSON},
 	{"verify", store_verify_command, 0, 0, CTL_DEEP | CTL_REPAIR},
@@ -193,7 +173,8 @@ static const struct command {
 
 /* In the order of enum ctl_flag. */
 static const char *const FLAG_NAMES[] = {"--json", "--deep",   "--repair", "--long",   "--variant",
-                                         "-n",     "--prefix", "--host",   "--dry-run"};
+                                         "-n",     "--prefix", "--host",   "--dry-run", "--tag",
+                                         "--regex", "--soft"};
 
 static const struct command *find_command(const char *name)
 {
@@ -254,6 +235,9 @@ enum {
 	OPT_PREFIX,
 	OPT_HOST,
 	OPT_DRY_RUN,
+	OPT_TAG,
+	OPT_REGEX,
+	OPT_SOFT,
 };
 static const struct option LONG_OPTIONS[] = {
 	{"config", required_argument, NULL, 'c'},
@@ -268,6 +252,9 @@ static const struct option LONG_OPTIONS[] = {
 	{"prefix", required_argument, NULL, OPT_PREFIX},
 	{"host", required_argument, NULL, OPT_HOST},
 	{"dry-run", no_argument, NULL, OPT_DRY_RUN},
+	{"tag", required_argument, NULL, OPT_TAG},
+	{"regex", required_argument, NULL, OPT_REGEX},
+	{"soft", no_argument, NULL, OPT_SOFT},
 	{"version", no_argument, NULL, 'V'},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
@@ -287,6 +274,8 @@ static unsigned flag_of(int letter)
 		return CTL_LONG;
 	case OPT_DRY_RUN:
 		return CTL_DRY_RUN;
+	case OPT_SOFT:
+		return CTL_SOFT;
 	default:
 		return 0;
 	}
@@ -343,6 +332,14 @@ static int take_option(struct ctl *c, int letter, char **argv)
 	case OPT_HOST:
 		c->given |= CTL_HOST;
 		c->host = optarg;
+		return CTL_OK;
+	case OPT_TAG:
+		c->given |= CTL_TAG;
+		c->tag = optarg;
+		return CTL_OK;
+	case OPT_REGEX:
+		c->given |= CTL_REGEX;
+		c->regex = optarg;
 		return CTL_OK;
 	case ':':
 		return ctl_fail("option %s needs a value", argv[optind - 1]);

@@ -12,8 +12,6 @@
 
 #include "base/error.h"
 
-#define KEY_TEXT_MAX 65536
-
 struct store *ctl_open_store(const struct ctl *c, bool write)
 {
 	struct store *s = NULL;
@@ -52,6 +50,7 @@ static const struct {
 	{"blob_bytes", "of it body files", offsetof(struct store_usage, blob_bytes)},
 	{"records", "stored responses", offsetof(struct store_usage, records)},
 	{"blobs", "body files", offsetof(struct store_usage, blobs)},
+	{"tags", "tags of responses", offsetof(struct store_usage, tags)},
 };
 
 int store_usage_command(const struct ctl *c)
@@ -195,71 +194,4 @@ int store_verify_command(const struct ctl *c)
 			return unreadable(c);
 	}
 	return ctl_fail("%s: the check was ended by signal %d", c->store_dir, sig);
-}
-
-/* ---- purge, when no daemon runs ---- */
-
-/* 1: something was stored under the listener's key for the URL, 0: nothing, or negative. */
-static int purge_key(struct store *s, const struct exchange_listener *l, struct view url)
-{
-	struct store_key key;
-	struct buf text;
-	int64_t n;
-
-	buf_init(&text, KEY_TEXT_MAX);
-	n = main_key_text(l, url, &text);
-	if (!n) {
-		store_key_init(s, buf_view(&text), &key);
-		n = store_remove_now(s, &key);
-	}
-	buf_fini(&text);
-	return n < 0 ? (int)n : n > 0;
-}
-
-static int purge_url(struct store *s, const struct main_plan *plan, struct view url)
-{
-	int found = purge_key(s, NULL, url);
-
-	for (size_t i = 0; i < plan->nlisteners && found >= 0; i++) {
-		struct exchange_listener l;
-		char *why = NULL;
-		int ret;
-
-		ret = main_exchange_listener(&plan->listeners[i], &l, &why);
-		free(why);
-		if (ret)
-			return ret;
-		ret = purge_key(s, &l, url);
-		main_exchange_listener_fini(&l);
-		found = ret < 0 ? ret : found | ret;
-	}
-	return found;
-}
-
-int store_purge_command(const struct ctl *c)
-{
-	struct main_plan *plan = NULL;
-	struct store *s;
-	char *why = NULL;
-	int failed = 0, ignored;
-
-	if (main_plan_load(&c->args, &plan, &why, &ignored)) {
-		ctl_fail("%s", why ? why : "out of memory");
-		free(why);
-		return CTL_FAILED;
-	}
-	s = ctl_open_store(c, true);
-	for (size_t i = 0; s && i < c->noperands && !failed; i++) {
-		int found = purge_url(s, plan, view_of(c->operands[i]));
-
-		if (found < 0)
-			failed = found;
-		else
-			printf("%s %s\n", found ? "purged" : "not stored", c->operands[i]);
-	}
-	main_plan_free(plan);
-	if (!s)
-		return CTL_FAILED;
-	store_close(s);
-	return failed ? ctl_fail("cannot purge: %s", larder_strerror(failed)) : CTL_OK;
 }

@@ -18,9 +18,8 @@ void print_text(struct view text)
 	}
 }
 
-void print_json(struct view text)
+void print_json_inside(struct view text)
 {
-	putchar('"');
 	for (size_t i = 0; i < text.len; i++) {
 		unsigned char c = (unsigned char)text.ptr[i];
 
@@ -31,6 +30,12 @@ void print_json(struct view text)
 		else
 			putchar(c);
 	}
+}
+
+void print_json(struct view text)
+{
+	putchar('"');
+	print_json_inside(text);
 	putchar('"');
 }
 

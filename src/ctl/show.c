@@ -184,6 +184,8 @@ static void print_flags(unsigned flags)
 
 static const char *how(const struct cache_meta *m)
 {
+	if (m->flags & CACHE_F_PURGED)
+		return "ended by a soft purge";
 	return m->flags & CACHE_F_HEURISTIC ? "a guess by Last-Modified (RFC 9111, 4.2.2)"
 	                                    : "as the response says (RFC 9111, 4.2.1)";
 }
@@ -220,6 +222,32 @@ static void print_head(struct view head)
 		print_text(line);
 		putchar('\n');
 	}
+}
+
+/* Each as "group NAME" or "key NAME". */
+static void print_tags(struct view tags, bool json)
+{
+	struct view rest = store_tags_first(tags), name;
+	const char *between = json ? ",\"tags\":[" : "tags         ";
+	enum store_tag kind;
+
+	if (!rest.len && !json)
+		return;
+	fputs(between, stdout);
+	for (between = ""; store_tags_next(&rest, &kind, &name); between = json ? "," : ", ") {
+		const char *what = kind == STORE_TAG_GROUP ? "group " : "key ";
+
+		fputs(between, stdout);
+		if (json) {
+			printf("\"%s", what);
+			print_json_inside(name);
+			putchar('"');
+		} else {
+			fputs(what, stdout);
+			print_text(name);
+		}
+	}
+	fputs(json ? "]" : "\n", stdout);
 }
 
 static void print_place(const struct store_entry *e, int uses)
@@ -262,6 +290,7 @@ static int show_text(struct visit *v, const struct store_entry *e)
 	if (*print_origin(&e->record, from))
 		printf("origin       %s\n", from);
 	print_freshness(&e->record.meta, v->now);
+	print_tags(e->record.tags, false);
 	print_place(e, uses_of(v->c, e->hash));
 	puts("head");
 	print_head(e->record.head);
@@ -293,6 +322,7 @@ static void show_json(struct visit *v, const struct store_entry *e)
 		print_json_member("queue", e->queue ? V("main") : V("small"));
 	if (uses >= 0)
 		printf(",\"uses\":%d", uses);
+	print_tags(e->record.tags, true);
 	print_json_member("head", e->record.head);
 	puts("}");
 }

@@ -4,9 +4,12 @@
 
 #include "admin/admin.h"
 
-/* "purge-range url|host TEXT [PLACE]": removes for a second at most; answers "URLS RESPONSES", and where it
- * is not done, the place to go on from in hexadecimal. */
-int commands_purge_range(void *arg, struct admin_call *call, struct view args, struct buf *out);
+/* "purge [soft] URL...": removes what is stored for them, or marks it stale; answers "RESPONSES URL" a line. */
+int commands_purge(void *arg, struct admin_call *call, struct view args, struct buf *out);
+/* "purge-many url|host|tag|pattern hard|soft TEXT": answers within half a second or so: "URLS RESPONSES", and where it
+ * is not done, a number for "purge-wait NUMBER", which answers the same; or "gone" if it is unknown. */
+int commands_purge_many(void *arg, struct admin_call *call, struct view args, struct buf *out);
+int commands_purge_wait(void *arg, struct admin_call *call, struct view args, struct buf *out);
 /* "trim": for a second at most; answers "BEFORE AFTER" in bytes, and "more" where it is not done. */
 int commands_trim(void *arg, struct admin_call *call, struct view args, struct buf *out);
 /* "uses HASH...": how often each row was used lately, a number a line. */

@@ -2,15 +2,12 @@
 #include "commands.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "exchange/exchange.h"
 #include "log/log.h"
-
-#define KEY_TEXT_MAX 65536
 
 static int stats(void *arg, struct admin_call *call, struct view args, struct buf *out)
 {
@@ -184,139 +181,15 @@ void commands_reloaded(struct keeper *k, int err, const char *text)
 	admin_finish(call, err);
 }
 
-/* ---- purge ---- */
-
-/* One purge command on its way: answered when the last removal is committed. */
-struct purge {
-	struct admin_call *call;
-	struct buf *out;
-	size_t pending;
-	int err;
-};
-
-static void purge_done(void *arg, int err)
-{
-	struct purge *p = arg;
-
-	if (err && err != LARDER_ENOENT && !p->err)
-		p->err = err;
-	if (--p->pending)
-		return;
-	if (p->err) {
-		buf_reset(p->out);
-		buf_printf(p->out, "cannot purge: %s", larder_strerror(p->err));
-	}
-	admin_finish(p->call, p->err);
-	free(p);
-}
-
-/* Removes what is stored under a key text. 1: something was, 0: nothing, or negative. */
-static int purge_key(const struct keeper *k, struct purge *p, struct view text)
-{
-	struct store_key key;
-	struct store_hit hit;
-	int found, err;
-
-	store_key_init(k->store, text, &key);
-	exchange_board_invalidate(k->start->pool->flights, key.hash);
-	found = store_find(k->store, &key, NULL, &hit);
-	if (found > 0)
-		store_hit_done(k->store, &hit);
-	if (found == STORE_NONE)
-		return 0;
-	p->pending++;
-	err = store_remove(k->store, &key, purge_done, p);
-	if (err)
-		p->pending--;
-	return err ? err : 1;
-}
-
-/* A URL may be stored under several keys: reverse listeners may have their own. */
-static int purge_url(struct keeper *k, struct purge *p, struct view url)
-{
-	struct buf plain, text;
-	bool found = false;
-	int ret;
-
-	buf_init(&plain, KEY_TEXT_MAX);
-	buf_init(&text, KEY_TEXT_MAX);
-	ret = main_key_text(NULL, url, &plain);
-	if (!ret)
-		ret = purge_key(k, p, buf_view(&plain));
-	found = ret > 0;
-	for (size_t i = 0; i < k->plan->nlisteners && ret >= 0; i++) {
-		buf_reset(&text);
-		ret = main_key_text(&k->listeners[i], url, &text);
-		if (!ret && !view_eq(buf_view(&text), buf_view(&plain)))
-			ret = purge_key(k, p, buf_view(&text));
-		found |= ret > 0;
-	}
-	buf_fini(&text);
-	buf_fini(&plain);
-	if (ret >= 0)
-		buf_printf(p->out, "%s %.*s\n", found ? "purged" : "not stored", VFMT(url));
-	return ret < 0 ? ret : 0;
-}
-
-/* Takes the next URL off the arguments; false at the end. */
-static bool next_url(struct view *rest, struct view *url)
-{
-	*url = V("");
-	while (rest->len && !url->len)
-		*url = view_cut(*rest, ' ', rest);
-	return url->len > 0;
-}
-
-static int purge_check(const struct keeper *k, struct view rest, struct buf *out)
-{
-	struct http_target target;
-	struct view url;
-
-	if (!rest.len) {
-		buf_printf(out, "purge needs URLs");
-		return LARDER_EINVAL;
-	}
-	if (!k->store) {
-		buf_printf(out, "there is no store");
-		return LARDER_EINVAL;
-	}
-	while (next_url(&rest, &url)) {
-		if (http_uri_parse(url, &target)) {
-			buf_printf(out, "\"%.*s\" is not a URL like http://example.com/path",
-			           VFMT(url));
-			return LARDER_EINVAL;
-		}
-	}
-	return 0;
-}
-
-static int purge(void *arg, struct admin_call *call, struct view args, struct buf *out)
-{
-	struct keeper *k = arg;
-	struct purge *p;
-	struct view url;
-	int err = purge_check(k, args, out);
-
-	if (err)
-		return err;
-	p = calloc(1, sizeof(*p));
-	if (!p)
-		return LARDER_ENOMEM;
-	*p = (struct purge){.call = call, .out = out, .pending = 1};
-	while (!err && next_url(&args, &url))
-		err = purge_url(k, p, url);
-	purge_done(p, err);
-	return ADMIN_LATER;
-}
-
 const struct admin_command commands_table[] = {
 	{"stats", stats, "stats [json]"},
 	{"status", status, "status"},
 	{"version", version, "version"},
 	{"reload", reload, "reload"},
 	{"offline", offline, "offline [on|off]"},
-	{"purge", purge, "purge URL..."},
-	{"purge-range", commands_purge_range, "purge-range url|host TEXT [PLACE]"},
+	{"purge", commands_purge, "purge [soft] URL..."},
+	{"purge-many", commands_purge_many, "purge-many url|host|tag|pattern hard|soft TEXT"},
+	{"purge-wait", commands_purge_wait, "purge-wait NUMBER"},
 	{"trim", commands_trim, "trim"},
 	{"uses", commands_uses, "uses HASH..."},
 };

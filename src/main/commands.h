@@ -3,6 +3,7 @@
 #define LARDER_MAIN_COMMANDS_H
 
 #include "admin/admin.h"
+#include "base/queue.h"
 #include "child.h"
 
 #define KEEPER_MAGIC 0x4eebe001U
@@ -24,11 +25,16 @@ struct keeper {
 		struct buf *out;
 	} reloads[POOL_RELOADS_MAX]; /* oldest first */
 	size_t nreloads;
+	LIST_HEAD(, keeper_purge) purges; /* of many */
+	unsigned npurges;
+	uint64_t purge_id;
 };
 
 extern const struct admin_command commands_table[];
 extern const size_t commands_count;
 
+/* Forgets purges whose callers never came back, once the store is closed. */
+void commands_purge_fini(struct keeper *k);
 /* The master's answer to the oldest reload that was asked for. */
 void commands_reloaded(struct keeper *k, int err, const char *text);
 

@@ -97,6 +97,7 @@ static void keeper_end(struct keeper *k)
 	/* Before admin_free: removals that are under way still answer their callers. */
 	if (k->store)
 		store_close(k->store);
+	commands_purge_fini(k);
 	admin_free(k->admin);
 	post_close(&k->post);
 	for (size_t i = 0; i < k->plan->nlisteners; i++)

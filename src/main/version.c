@@ -4,6 +4,8 @@
 #include <curl/curl.h>
 #include <lmdb.h>
 #include <openssl/crypto.h>
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
 #include <uv.h>
 #include <xxhash.h>
 #include <zlib.h>
@@ -27,9 +29,12 @@ void main_version(struct buf *out)
 	           "-"
 #endif
 	);
-	buf_printf(out, "libraries: libcurl %s (%s), libuv %s, %s, %s, zlib %s, xxHash %u.%u.%u\n",
+	buf_printf(out,
+	           "libraries: libcurl %s (%s), libuv %s, %s, %s, zlib %s, PCRE2 %d.%d, xxHash "
+	           "%u.%u.%u\n",
 	           curl->version, curl->features & CURL_VERSION_HTTP2 ? "HTTP/2" : "no HTTP/2",
 	           uv_version_string(), mdb_version(NULL, NULL, NULL),
-	           OpenSSL_version(OPENSSL_VERSION), zlibVersion(), xxh / 10000, xxh / 100 % 100,
+	           OpenSSL_version(OPENSSL_VERSION), zlibVersion(), PCRE2_MAJOR,
+	           PCRE2_MINOR, xxh / 10000, xxh / 100 % 100,
 	           xxh % 100);
 }

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#include "write.h"
+#include "purge.h"
 
 static struct hash128 target(const struct write *w, const struct op *op)
 {
@@ -115,6 +115,7 @@ static int put_response(struct write *w, struct op *op, struct hash128 hash, uin
 	struct record *r = &op->rec, old;
 	struct row_change by = {.length = (int64_t)r->h.length};
 	int ret = fresh ? 0 : row_get(w, hash, &old), err = 0;
+	struct view tags = V("");
 
 	r->h.id = w->st.next_id++;
 	r->h.charge = charge_of(w, record_size(r), blob);
@@ -128,6 +129,7 @@ static int put_response(struct write *w, struct op *op, struct hash128 hash, uin
 		struct record_head was = old.h;
 
 		r->h.birth = was.birth;
+		tags = old.tags;
 		by.charge -= (int64_t)was.charge;
 		by.length -= (int64_t)was.length;
 		err = queue_recharge(w, &r->h, was.charge);
@@ -139,12 +141,21 @@ static int put_response(struct write *w, struct op *op, struct hash128 hash, uin
 		err = queue_add(w, hash, &r->h);
 	}
 	if (!err)
+		err = tags_change(w, hash, r->key, tags, r->tags);
+	if (!err)
 		err = row_count_url(w, r->key, op->key, &by);
 	return err ? err : write_row(w, hash, r);
 }
 
+static unsigned old_tags(struct write *w, struct hash128 hash)
+{
+	struct record r;
+
+	return row_get(w, hash, &r) == 1 ? tags_count(r.tags) : 0;
+}
+
 /* `fresh`: nothing is there that it replaces, and no marker to be kept. */
-static bool room_for_insert(struct write *w, const struct record *r, bool fresh)
+static bool room_for_insert(struct write *w, const struct record *r, struct hash128 hash, bool fresh)
 {
 	struct write_cost cost = {
 	        .add = {[DB_ENTRIES] = 2, [DB_URLS] = 1, [DB_BLOBS] = r->h.blob},
@@ -152,6 +163,9 @@ static bool room_for_insert(struct write *w, const struct record *r, bool fresh)
 	};
 
 	cost.put[DB_URLS] = 1;
+	cost.put[DB_TAGS] = cost.add[DB_TAGS] = tags_count(r->tags);
+	if (!fresh)
+		cost.touch[DB_TAGS] = old_tags(w, hash);
 	if (fresh) {
 		cost.put[DB_ENTRIES] = cost.add[DB_ENTRIES] = 1;
 		cost.put[DB_BLOBS] = r->h.blob;
@@ -172,7 +186,7 @@ static int apply_insert(struct write *w, struct op *op, bool *fatal)
 
 	if (r->h.blob && (!op->synced || w->s->pool->intents >= POOL_INTENTS))
 		return APPLY_NO_ROOM;
-	if (!room_for_insert(w, r, fresh))
+	if (!room_for_insert(w, r, hash, fresh))
 		return APPLY_NO_ROOM;
 	if (r->h.blob) {
 		err = blob_take(w, op->spool, &charge, &op->linked);
@@ -200,6 +214,7 @@ static int apply_update(struct write *w, struct op *op, bool *fatal)
 	                          .add = {[DB_ENTRIES] = 2}};
 	struct row_change by = {0};
 	int ret = row_get(w, hash, &old), err;
+	struct view tags;
 	uint64_t was = old.h.charge, blob;
 
 	if (ret < 0 && ret != LARDER_ECORRUPT) {
@@ -211,6 +226,11 @@ static int apply_update(struct write *w, struct op *op, bool *fatal)
 		return LARDER_ENOENT;
 	blob = old.h.blob ? was - charge_of(w, record_size(&old), 0) : 0;
 	old.head = r->head;
+	tags = old.tags;
+	if (!op->keep_tags)
+		old.tags = r->tags;
+	cost.touch[DB_TAGS] = tags_count(tags);
+	cost.add[DB_TAGS] = tags_count(old.tags);
 	cost.pages = db_value_pages(w->s->db, record_size(&old));
 	if (!write_room(w, &cost, room_for_inserts(w->s->pool)))
 		return APPLY_NO_ROOM;
@@ -220,28 +240,12 @@ static int apply_update(struct write *w, struct op *op, bool *fatal)
 	old.h.charge = charge_of(w, record_size(&old), blob);
 	*fatal = true;
 	by.charge = (int64_t)old.h.charge - (int64_t)was;
-	err = queue_recharge(w, &old.h, was);
+	err = tags_change(w, hash, old.key, tags, old.tags);
+	if (!err)
+		err = queue_recharge(w, &old.h, was);
 	if (!err)
 		err = row_count_url(w, old.key, op->key, &by);
 	return err ? err : row_rewrite(w, hash, &old);
-}
-
-static int apply_remove(struct write *w, struct op *op, bool *fatal)
-{
-	static const struct write_cost cost = {
-	        .touch = {[DB_ENTRIES] = 2, [DB_QUEUES] = 2, [DB_URLS] = 1, [DB_BLOBS] = 1},
-	        .add = {[DB_QUEUES] = 1},
-	};
-	uint64_t n = 0;
-	int err;
-
-	if (!write_room(w, &cost, room_for_evictions(w->s->pool)))
-		return APPLY_NO_ROOM;
-	*fatal = true;
-	err = row_drop_all(w, op->key, &n);
-	if (!err)
-		stat_add_mt(&w->s->stats->removals, n);
-	return err;
 }
 
 static bool body_there(struct write *w, const struct record *r)
@@ -270,21 +274,27 @@ static int apply_drop(struct write *w, struct op *op, bool *fatal)
 	return row_drop(w, op->key, &r, NULL);
 }
 
+/* Was it revoked or purged since its fetch began? Whoever did so removes what stands there in a transaction
+ * after this one, or has done so before it. */
+static bool outdated(struct write *w, const struct op *op)
+{
+	if (op->revoked && __atomic_load_n(op->revoked, __ATOMIC_SEQ_CST) != op->revoked_was)
+		return true;
+	return purge_since(w->s, &w->s->purges.writer, op->purges, op->rec.key, op->rec.tags);
+}
+
 int apply_op(struct write *w, struct op *op, bool *fatal)
 {
 	*fatal = false;
 	switch (op->kind) {
 	case OP_INSERT:
-		/* Whoever revoked it removes what stands there in a transaction after this one, or has
-		 * done so before it. */
-		if (op->revoked &&
-		    __atomic_load_n(op->revoked, __ATOMIC_SEQ_CST) != op->revoked_was)
-			return LARDER_ECLOSED;
-		return apply_insert(w, op, fatal);
+		return outdated(w, op) ? LARDER_ECLOSED : apply_insert(w, op, fatal);
 	case OP_UPDATE:
-		return apply_update(w, op, fatal);
+		return outdated(w, op) ? LARDER_ECLOSED : apply_update(w, op, fatal);
 	case OP_REMOVE:
-		return apply_remove(w, op, fatal);
+		return purge_apply_key(w, op, fatal);
+	case OP_PURGE:
+		return purge_apply(w, op, fatal);
 	case OP_DROP:
 		break;
 	}

@@ -247,6 +247,8 @@ static int look_row(struct audit *a, struct view key, struct view row)
 		fault(a, FAULT_ENTRY, key)->what = bad ? "refers to a damaged body file" : NULL;
 	else if ((r.h.kind == RECORD_MARKER || !r.vary.len) && check_sums(&a->look, &r, hash))
 		fault_hash(a, FAULT_SUMS, hash, 0);
+	else if (r.h.kind == RECORD_RESPONSE && check_tagged(&a->look, &r, hash))
+		fault_hash(a, FAULT_UNTAGGED, hash, 0);
 	return err;
 }
 
@@ -275,7 +277,7 @@ static int look_main(struct audit *a, struct view key, struct view row)
 	return 0;
 }
 
-/* ---- Queues and urls ---- */
+/* ---- Queues, urls and tags ---- */
 
 static int look_queue(struct audit *a, struct view key, struct view row)
 {
@@ -293,6 +295,14 @@ static int look_url(struct audit *a, struct view key, struct view row)
 {
 	if (check_url(&a->look, key, row))
 		fault(a, FAULT_URL, key);
+	return 0;
+}
+
+static int look_tag(struct audit *a, struct view key, struct view row)
+{
+	(void)row;
+	if (check_tag(&a->look, key))
+		fault(a, FAULT_TAG, key);
 	return 0;
 }
 
@@ -346,6 +356,7 @@ static const struct stage {
         [AUDIT_FILES] = {DB_BLOBS, look_file},    [AUDIT_ENTRIES] = {DB_ENTRIES, look_row},
         [AUDIT_MAIN] = {DB_QUEUES, look_main},    [AUDIT_REFS] = {DB_BLOBS, look_refs},
         [AUDIT_QUEUES] = {DB_QUEUES, look_queue}, [AUDIT_URLS] = {DB_URLS, look_url},
+        [AUDIT_TAGS] = {DB_TAGS, look_tag},
 };
 
 static void start_main(struct audit *a)
@@ -531,7 +542,8 @@ int audit_begin(struct audit *a)
 	if (err)
 		return err;
 	a->total = pages.table[DB_ENTRIES].rows + 2 * pages.table[DB_BLOBS].rows +
-	           2 * pages.table[DB_QUEUES].rows + pages.table[DB_URLS].rows;
+	           2 * pages.table[DB_QUEUES].rows + pages.table[DB_URLS].rows +
+	           pages.table[DB_TAGS].rows;
 	return a->partial ? 0 : make_known(a, pages.table[DB_BLOBS].rows);
 }
 

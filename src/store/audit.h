@@ -29,6 +29,7 @@ enum audit_stage {
 	AUDIT_REFS, /* blobs against what entries refer to */
 	AUDIT_QUEUES,
 	AUDIT_URLS,
+	AUDIT_TAGS,
 	AUDIT_TOTALS,
 	AUDIT_DONE,
 };
@@ -44,6 +45,8 @@ enum fault_kind {
 	FAULT_UNDOOMED, /* digest */
 	FAULT_QUEUE,    /* key of the row */
 	FAULT_URL,      /* key of the row */
+	FAULT_UNTAGGED, /* hash */
+	FAULT_TAG,      /* key of the row */
 	FAULT_TOTALS,
 };
 
@@ -122,6 +125,9 @@ int count_sums(const struct look *l, const struct record *r, struct hash128 prim
                struct record_url_row *out);
 const char *check_queue(const struct look *l, struct view key, struct view row);
 const char *check_url(const struct look *l, struct view key, struct view row);
+/* Of a response: does the table tags have it under all of its tags? */
+const char *check_tagged(const struct look *l, const struct record *r, struct hash128 hash);
+const char *check_tag(const struct look *l, struct view key);
 enum check_place { CHECK_SMALL, CHECK_MAIN, CHECK_ELSEWHERE };
 /* The queue that has a row under the entry's birth, or neither. */
 enum check_place check_place(const struct look *l, const struct record *r, struct hash128 hash);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 
 #include "audit.h"
+#include "tags.h"
 
 #define DOOMED_MAX 65536 /* rows looked through */
 
@@ -204,6 +205,47 @@ const char *check_url(const struct look *l, struct view key, struct view row)
 	if (!view_eq(view_make(url, record_url_key(r.key, hash, url)), key))
 		return "names another entry than its own";
 	return NULL;
+}
+
+/* ---- tags ---- */
+
+const char *check_tagged(const struct look *l, const struct record *r, struct hash128 hash)
+{
+	struct view rest = store_tags_first(r->tags), name, row;
+	uint64_t seed = l->s->seed;
+	enum store_tag kind;
+
+	while (store_tags_next(&rest, &kind, &name)) {
+		struct tags_key k =
+		        tags_key(seed, name, tags_scope(seed, kind, r->key, r->tags), hash);
+
+		if (get(l, DB_TAGS, view_make(k.bytes, sizeof(k.bytes)), &row) != 1)
+			return "is missing in the table tags";
+	}
+	return NULL;
+}
+
+const char *check_tag(const struct look *l, struct view key)
+{
+	struct view rest, name;
+	struct hash128 hash;
+	enum store_tag kind;
+	struct record r;
+
+	if (key.len != TAGS_KEY)
+		return "has the wrong size";
+	hash = record_hash(view_from(key, TAGS_SCOPE));
+	if (look_entry(l, hash, &r) != 1 || r.h.kind != RECORD_RESPONSE)
+		return "has no entry";
+	rest = store_tags_first(r.tags);
+	while (store_tags_next(&rest, &kind, &name)) {
+		uint64_t scope = tags_scope(l->s->seed, kind, r.key, r.tags);
+		struct tags_key k = tags_key(l->s->seed, name, scope, hash);
+
+		if (!memcmp(k.bytes, key.ptr, sizeof(k.bytes)))
+			return NULL;
+	}
+	return "has an entry without that tag";
 }
 
 /* ---- Queues ---- */

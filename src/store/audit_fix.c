@@ -7,6 +7,7 @@
 
 #include "audit.h"
 #include "base/clock.h"
+#include "tags.h"
 
 #define TEXT_MAX   512
 #define ORPHAN_AGE 10 /* seconds: a younger one may be in a transaction that is under way */
@@ -169,6 +170,27 @@ static bool still_url(const struct look *l, const struct fault *f, struct text *
 	return wrong;
 }
 
+static bool still_untagged(const struct look *l, const struct fault *f, struct text *t)
+{
+	struct record r;
+	const char *wrong;
+
+	if (look_entry(l, hash_of(f), &r) != 1 || r.h.kind != RECORD_RESPONSE)
+		return false;
+	wrong = check_tagged(l, &r, hash_of(f));
+	return wrong && say_entry(t, &r, wrong);
+}
+
+static bool still_tag(const struct look *l, const struct fault *f, struct text *t)
+{
+	struct view row;
+	const char *wrong = get(l, DB_TAGS, f, &row) ? check_tag(l, key_of(f)) : NULL;
+
+	if (wrong)
+		snprintf(t->p, sizeof(t->p), "a row of the table tags %s", wrong);
+	return wrong;
+}
+
 static bool still(const struct audit *a, const struct look *l, const struct fault *f,
                   struct text *t)
 {
@@ -193,6 +215,10 @@ static bool still(const struct audit *a, const struct look *l, const struct faul
 		return still_queue(l, f, t);
 	case FAULT_URL:
 		return still_url(l, f, t);
+	case FAULT_UNTAGGED:
+		return still_untagged(l, f, t);
+	case FAULT_TAG:
+		return still_tag(l, f, t);
 	case FAULT_TOTALS:
 		break;
 	}
@@ -225,6 +251,15 @@ static int fix_sums(struct write *w, const struct fault *f)
 	           : db_put(w->s->db, w->txn, DB_URLS,
 	                    view_make(url, record_url_key(r.key, hash_of(f), url)),
 	                    view_make(&sums, sizeof(sums)));
+}
+
+/* Rows that are there are written again. */
+static int fix_untagged(struct write *w, const struct fault *f)
+{
+	struct record r;
+	int ret = row_get(w, hash_of(f), &r);
+
+	return ret == 1 ? tags_change(w, hash_of(f), r.key, V(""), r.tags) : ret;
 }
 
 /* It forgets what is not there; one without any goes. */
@@ -349,6 +384,10 @@ static int fix(const struct audit *a, struct write *w, const struct fault *f)
 		return fix_queue(w, f);
 	case FAULT_URL:
 		return del(w, DB_URLS, f);
+	case FAULT_UNTAGGED:
+		return fix_untagged(w, f);
+	case FAULT_TAG:
+		return del(w, DB_TAGS, f);
 	case FAULT_TOTALS:
 		break;
 	}
@@ -366,8 +405,9 @@ static void told(struct audit *a, const struct text *t)
 static int fix_some(struct audit *a, unsigned *n)
 {
 	static const struct write_cost cost = {
-	        .touch = {[DB_ENTRIES] = 2, [DB_QUEUES] = 2, [DB_URLS] = 2, [DB_BLOBS] = 1},
-	        .add = {[DB_QUEUES] = 1, [DB_URLS] = 1},
+	        .touch = {[DB_ENTRIES] = 2, [DB_QUEUES] = 2, [DB_URLS] = 2, [DB_BLOBS] = 1,
+	                  [DB_TAGS] = 16},
+	        .add = {[DB_QUEUES] = 1, [DB_URLS] = 1, [DB_TAGS] = 16},
 	};
 	unsigned first = *n, fixed = 0;
 	struct write w;

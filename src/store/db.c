@@ -22,7 +22,8 @@
 #define SAMPLE_PAGES 64U
 #define SAMPLES      256U
 
-static const char *const table_names[DB_TABLES] = {"entries", "queues", "urls", "blobs", "meta"};
+static const char *const table_names[DB_TABLES] = {"entries", "queues", "urls", "blobs",
+                                                  "meta",    "tags"};
 
 int db_error(struct db *db, int rc)
 {

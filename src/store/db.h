@@ -15,7 +15,7 @@
 struct db;
 struct MDB_txn;
 
-enum db_table { DB_ENTRIES, DB_QUEUES, DB_URLS, DB_BLOBS, DB_META, DB_TABLES };
+enum db_table { DB_ENTRIES, DB_QUEUES, DB_URLS, DB_BLOBS, DB_META, DB_TAGS, DB_TABLES };
 
 /* The order of the `durability` option's choices. */
 enum db_durability { DB_FULL, DB_BATCH, DB_NONE };

@@ -1,6 +1,7 @@
 /* Lookups: the hot path. */
+#include "base/clock.h"
 #include "log/log.h"
-#include "store-private.h"
+#include "purge.h"
 
 void store_key_init(const struct store *s, struct view text, struct store_key *key)
 {
@@ -74,6 +75,16 @@ static int get_body(struct store *s, const struct record *r, struct store_hit *h
 	return err ? err : 1;
 }
 
+/* Is it one that a purge means which has not come to it yet? One that is only to be marked is marked here. */
+static bool is_purged(struct store *s, struct record *r)
+{
+	enum purge_effect effect = purge_effect(s, r);
+
+	if (effect == PURGE_SOFT)
+		purge_soften(&r->h.meta, clock_wall_s());
+	return effect == PURGE_HARD;
+}
+
 static int find_once(struct store *s, const struct store_key *key, const struct view *selecting,
                      bool wary, struct store_hit *hit, struct hash128 *hash)
 {
@@ -93,6 +104,8 @@ static int find_once(struct store *s, const struct store_key *key, const struct 
 	if (ret == 1 && r.h.kind == RECORD_MARKER)
 		ret = selecting ? 0 : STORE_VARIES;
 	else if (ret == 1 && selecting && !view_eq(r.selecting, *selecting))
+		ret = 0;
+	else if (ret == 1 && is_purged(s, &r))
 		ret = 0;
 	else if (ret == 1)
 		ret = get_body(s, &r, hit);
@@ -141,6 +154,43 @@ int store_look(struct store *s, const struct store_key *key, const struct view *
 {
 	check_magic(s, STORE_MAGIC);
 	return find(s, key, selecting, warm_wary(s), hit);
+}
+
+static int add_groups(const struct record *r, struct buf *out)
+{
+	struct view rest = store_tags_first(r->tags), name;
+	enum store_tag kind;
+
+	while (store_tags_next(&rest, &kind, &name)) {
+		if (kind != STORE_TAG_GROUP)
+			continue;
+		buf_addv(out, name);
+		buf_addc(out, '\n');
+	}
+	return out->err;
+}
+
+int store_groups(struct store *s, const struct store_key *key, struct buf *out)
+{
+	struct MDB_txn *txn;
+	struct view variants;
+	struct record r;
+	int ret;
+
+	check_magic(s, STORE_MAGIC);
+	txn = read_begin(s, &ret);
+	if (!txn)
+		return ret;
+	ret = get_row(s, txn, key, key->hash, false, &r);
+	variants = ret == 1 ? r.variants : V("");
+	if (ret == 1)
+		ret = add_groups(&r, out);
+	for (size_t i = 0; ret == 0 && i < variants.len; i += 16) {
+		if (get_row(s, txn, key, record_hash(view_make(variants.ptr + i, 16)), false, &r) == 1)
+			ret = add_groups(&r, out);
+	}
+	read_end(s, txn);
+	return ret;
 }
 
 void store_hit_done(struct store *s, struct store_hit *hit)

@@ -15,7 +15,7 @@
 #include "store-private.h"
 
 #define HOME_MAGIC        0x484f4d45u
-#define HOME_FORMAT       "larder store 2\n"
+#define HOME_FORMAT       "larder store 3\n"
 #define HOME_SIZE_DEFAULT (20ull << 30)
 #define HOME_SIZE_MIN     (4ull << 20)
 #define HOME_DYING_MS     2000 /* children of a killed master get this long */
@@ -259,7 +259,7 @@ static int check_format(const char *dir, int dir_fd, uid_t uid, gid_t gid, char 
 		return 0;
 	if (found == LARDER_EVERSION || (!found && index_exists(dir_fd)))
 		return fail(why, LARDER_EVERSION,
-		            "%s/format is not \"larder store 2\": the store was made by another "
+		            "%s/format is not \"larder store 3\": the store was made by another "
 		            "version of larder; move it away or name another directory",
 		            dir);
 	if (found < 0)

@@ -244,7 +244,7 @@ static bool keep_texts(struct store_list *l, struct store_entry *e)
 	size_t etag = r->etag.len ? (size_t)(r->etag.ptr - r->head.ptr) : 0;
 
 	if (!keep(l, &e->place) || !keep(l, &r->key) || !keep(l, &r->selecting) ||
-	    !keep(l, &r->vary) || !keep(l, &r->head))
+	    !keep(l, &r->vary) || !keep(l, &r->head) || !keep(l, &r->tags))
 		return false;
 	if (r->etag.len)
 		r->etag.ptr = r->head.ptr + etag;

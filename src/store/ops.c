@@ -1,7 +1,7 @@
 /* Requests to the writer, made on the loop. */
 #include <stdlib.h>
 
-#include "store-private.h"
+#include "tags.h"
 
 void op_free(struct op *op)
 {
@@ -9,6 +9,25 @@ void op_free(struct op *op)
 		return;
 	store_spool_unref(op->spool);
 	free(op);
+}
+
+void ops_done(struct store *s, struct op_list *list)
+{
+	struct op *op;
+
+	while ((op = TAILQ_FIRST(list))) {
+		TAILQ_REMOVE(list, op, link);
+		s->waits.queued -= op->bytes;
+		if (!op->err)
+			wait_moved(s, WAIT_QUEUE);
+		if (op->linked && !op->err)
+			spool_linked(op->spool);
+		if (op->purged)
+			op->purged(op->arg, op->err, &op->n);
+		else if (op->done)
+			op->done(op->arg, op->err);
+		op_free(op);
+	}
 }
 
 static char *keep(char *p, struct view from, struct view *to)
@@ -25,7 +44,8 @@ static struct op *op_new(enum op_kind kind, const struct store_key *key,
 {
 	static const struct store_record nothing;
 	const struct store_record *from = record ? record : &nothing;
-	size_t len = key->text.len + from->selecting.len + from->vary.len + from->head.len;
+	size_t len = key->text.len + from->selecting.len + from->vary.len + from->head.len +
+	             from->tags.len;
 	struct op *op = calloc(1, sizeof(*op) + len);
 	char *p;
 
@@ -39,7 +59,12 @@ static struct op *op_new(enum op_kind kind, const struct store_key *key,
 	p = keep(op->text, key->text, &op->rec.key);
 	p = keep(p, from->selecting, &op->rec.selecting);
 	p = keep(p, from->vary, &op->rec.vary);
-	keep(p, from->head, &op->rec.head);
+	p = keep(p, from->head, &op->rec.head);
+	keep(p, from->tags, &op->rec.tags);
+	op->keep_tags = !from->tags.ptr;
+	op->revoked = from->revoked;
+	op->revoked_was = from->revoked_was;
+	op->purges = from->purges;
 	op->rec.h.kind = RECORD_RESPONSE;
 	op->rec.h.meta = from->meta;
 	op->rec.h.length = from->length;
@@ -52,7 +77,8 @@ static struct op *op_new(enum op_kind kind, const struct store_key *key,
 static bool too_long(const struct store_key *key, const struct store_record *r)
 {
 	return key->text.len > RECORD_TEXT_MAX || r->selecting.len > RECORD_TEXT_MAX ||
-	       r->vary.len > RECORD_TEXT_MAX || r->head.len > RECORD_TEXT_MAX;
+	       r->vary.len > RECORD_TEXT_MAX || r->head.len > RECORD_TEXT_MAX ||
+	       !tags_valid(r->tags);
 }
 
 static int queue(struct store *s, struct op *op)
@@ -82,8 +108,6 @@ int store_commit(struct store *s, const struct store_key *key, const struct stor
 	if (!op)
 		return LARDER_ENOMEM;
 	op->spool = sp;
-	op->revoked = record->revoked;
-	op->revoked_was = record->revoked_was;
 	store_spool_ref(sp);
 	if (sp->sha) {
 		op->rec.h.blob = 1;
@@ -116,6 +140,20 @@ int store_remove(struct store *s, const struct store_key *key, store_done_fn *do
 	check_magic(s, STORE_MAGIC);
 	op = op_new(OP_REMOVE, key, NULL, done, arg);
 	return op ? queue(s, op) : LARDER_ENOMEM;
+}
+
+int store_purge_key(struct store *s, const struct store_key *key, bool soft, store_purged_fn *done,
+                    void *arg)
+{
+	struct op *op;
+
+	check_magic(s, STORE_MAGIC);
+	op = op_new(OP_REMOVE, key, NULL, NULL, arg);
+	if (!op)
+		return LARDER_ENOMEM;
+	op->soft = soft;
+	op->purged = done;
+	return queue(s, op);
 }
 
 void op_drop_row(struct store *s, struct hash128 row)

@@ -18,6 +18,9 @@
 #define POOL_INTENTS 1024
 #define POOL_USE_MAX 3
 #define POOL_OPEN    4096 /* cells for open body files, by digest */
+#define POOL_PURGES  1024 /* that are remembered */
+#define POOL_TAGS    8192 /* cells that remember purges of tags for longer */
+#define POOL_ACTIVE  64   /* and of them so many may still be under way */
 
 struct pool_slot {
 	uint32_t pid; /* 0: free */
@@ -43,6 +46,18 @@ struct pool_scrub {
 	char from[512];
 };
 
+/* A purge that took effect; written under the index's write lock. */
+struct pool_purge {
+	uint64_t seq;    /* 0: is being written */
+	uint64_t before; /* means responses with smaller ids */
+	uint64_t start;  /* of the process that removes what it means */
+	uint64_t scope;  /* a hash */
+	uint32_t pid;
+	uint16_t port, len;
+	uint8_t kind, soft, below, tag, scoped;
+	char text[1024];
+};
+
 struct pool {
 	uint32_t magic;
 	uint32_t nslots; /* highest slot in use, + 1 */
@@ -63,6 +78,11 @@ struct pool {
 	struct pool_slot slots[POOL_SLOTS];
 	uint32_t open[POOL_SLOTS][POOL_OPEN];
 	struct pool_scrub scrub;
+	uint64_t purges, nactive;
+	uint64_t active[POOL_ACTIVE]; /* those that are not over: their seq, or 0 */
+	struct pool_purge purge[POOL_PURGES];
+	uint64_t last_other;            /* the last one that was not of a tag */
+	uint64_t last_of_tag[POOL_TAGS]; /* by the name's hash */
 	/* Files that the running write transaction has linked: if it never commits, the next one
 	 * takes them away. Written only under the index's write lock. */
 	uint32_t intents;

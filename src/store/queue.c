@@ -1,7 +1,7 @@
 /* The queues as rows of the index; policy.c decides who goes where. */
 #include "base/clock.h"
 #include "policy.h"
-#include "write.h"
+#include "tags.h"
 
 #define EVICT_STEPS  4096 /* rows looked at in one transaction */
 #define MAIN_SPACING 8
@@ -202,6 +202,7 @@ static bool room_for(struct write *w, const struct record *r)
 
 	cost.touch[DB_ENTRIES] += r->vary.len > 0;
 	cost.touch[DB_BLOBS] = r->h.blob;
+	cost.touch[DB_TAGS] = tags_count(r->tags);
 	return write_room_queues(w, &cost, room_for_evictions(w->s->pool));
 }
 

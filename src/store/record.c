@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "store/purge.h"
 
 #define RECORD_MAGIC 0x3152444cu /* "LDR1" */
 
@@ -15,8 +16,9 @@ int record_parse(struct view row, struct record *out)
 	if (row.len < sizeof(*h))
 		return LARDER_ECORRUPT;
 	memcpy(h, row.ptr, sizeof(*h));
-	/* Five 32-bit lengths can't wrap 64 bits. */
-	sum = (uint64_t)h->key_len + h->selecting_len + h->vary_len + h->head_len + h->inline_len;
+	/* So many 32-bit lengths can't wrap 64 bits. */
+	sum = (uint64_t)h->key_len + h->selecting_len + h->vary_len + h->head_len + h->tags_len +
+	      h->inline_len;
 	if (h->magic != RECORD_MAGIC || sum != row.len - sizeof(*h))
 		return LARDER_ECORRUPT;
 	if ((uint64_t)h->etag_off + h->etag_len > h->head_len)
@@ -26,11 +28,12 @@ int record_parse(struct view row, struct record *out)
 	out->selecting = view_make(p += h->key_len, h->selecting_len);
 	out->vary = view_make(p += h->selecting_len, h->vary_len);
 	out->head = view_make(p += h->vary_len, h->head_len);
-	out->body = view_make(p += h->head_len, h->inline_len);
+	out->tags = view_make(p += h->head_len, h->tags_len);
+	out->body = view_make(p += h->tags_len, h->inline_len);
 	if (h->kind == RECORD_MARKER) {
 		out->variants = out->body;
 		out->body = view_make(p, 0);
-		return h->inline_len % 16 || h->head_len || h->blob ? LARDER_ECORRUPT : 0;
+		return h->inline_len % 16 || h->head_len || h->tags_len || h->blob ? LARDER_ECORRUPT : 0;
 	}
 	if (h->kind != RECORD_RESPONSE || (h->blob ? h->inline_len : h->inline_len ^ h->length))
 		return LARDER_ECORRUPT;
@@ -62,7 +65,7 @@ bool record_intact(struct view row)
 size_t record_size(const struct record *r)
 {
 	return sizeof(r->h) + r->key.len + r->selecting.len + r->vary.len + r->head.len +
-	       r->body.len + r->variants.len;
+	       r->tags.len + r->body.len + r->variants.len;
 }
 
 static char *put(char *p, struct view v)
@@ -82,11 +85,13 @@ void record_write(struct record *r, void *row)
 	r->h.selecting_len = (uint32_t)r->selecting.len;
 	r->h.vary_len = (uint32_t)r->vary.len;
 	r->h.head_len = (uint32_t)r->head.len;
+	r->h.tags_len = (uint16_t)r->tags.len;
 	r->h.inline_len = (uint32_t)(r->body.len + r->variants.len);
 	p = put(p, r->key);
 	p = put(p, r->selecting);
 	p = put(p, r->vary);
 	p = put(p, r->head);
+	p = put(p, r->tags);
 	p = put(p, r->body);
 	put(p, r->variants);
 	memcpy(row, &r->h, sizeof(r->h));
@@ -121,6 +126,7 @@ void record_export(const struct record *r, struct store_record *out)
 	        .selecting = r->selecting,
 	        .vary = r->vary,
 	        .head = r->head,
+	        .tags = r->tags,
 	        .origin_port = r->h.origin_port,
 	        .length = r->h.length,
 	        .id = r->h.id,
@@ -281,4 +287,42 @@ size_t record_url_key(struct view text, struct hash128 hash, char out[RECORD_URL
 	}
 	memcpy(out + t.len, k.bytes, sizeof(k.bytes));
 	return t.len + sizeof(k.bytes);
+}
+
+/* ---- Tags ---- */
+
+struct view store_tags_first(struct view tags)
+{
+	struct view rest;
+
+	view_cut(tags, '\n', &rest);
+	return rest;
+}
+
+bool store_tags_next(struct view *rest, enum store_tag *kind, struct view *name)
+{
+	struct view line;
+
+	if (!rest->len)
+		return false;
+	line = view_cut(*rest, '\n', rest);
+	if (!line.len)
+		return false;
+	*kind = (enum store_tag)line.ptr[0];
+	*name = view_from(line, 1);
+	return true;
+}
+
+struct view store_key_origin(struct view text)
+{
+	struct view url;
+	size_t at, scheme;
+
+	view_cut(text, ' ', &url);
+	at = text.len - url.len;
+	scheme = view_find(url, ':');
+	if (scheme + 3 > url.len)
+		return text;
+	at += scheme + 3;
+	return view_make(text.ptr, at + view_find(view_from(text, at), '/'));
 }

@@ -29,7 +29,7 @@ struct record_head {
 	uint64_t charge; /* bytes it counts for in its queue */
 	uint32_t key_len, selecting_len, vary_len, head_len, inline_len;
 	uint32_t etag_off, etag_len; /* in the head */
-	uint16_t origin_port, reserved2;
+	uint16_t origin_port, tags_len;
 	uint8_t origin_ip[16];
 	uint8_t digest[RECORD_DIGEST];
 	struct cache_meta meta;
@@ -38,7 +38,7 @@ struct record_head {
 /* A row in parts: views into wherever the row is. */
 struct record {
 	struct record_head h;
-	struct view key, selecting, vary, head, body;
+	struct view key, selecting, vary, head, tags, body;
 	struct view variants; /* of a marker: hashes of 16 bytes */
 };
 

@@ -1,5 +1,5 @@
 /* Rows of the table entries, with what hangs on them. */
-#include "write.h"
+#include "tags.h"
 
 int row_get(struct write *w, struct hash128 hash, struct record *out)
 {
@@ -127,7 +127,9 @@ int row_drop(struct write *w, struct hash128 hash, struct record *r,
 
 	check(h.kind == RECORD_RESPONSE);
 	/* The entries change last: our views hold until they do. */
-	err = row_count_url(w, r->key, hash_128(r->key, w->s->seed), &gone);
+	err = tags_change(w, hash, r->key, r->tags, V(""));
+	if (!err)
+		err = row_count_url(w, r->key, hash_128(r->key, w->s->seed), &gone);
 	if (!err && r->vary.len)
 		err = unlist(w, r->key, hash);
 	return err ? err : take_out(w, hash, &h, at);
@@ -153,6 +155,8 @@ static int drop_variants(struct write *w, const unsigned char *list, size_t len,
 		else if (ret < 0)
 			err = ret;
 		else if (ret == 1 && r.h.kind == RECORD_RESPONSE)
+			err = tags_change(w, hash, r.key, r.tags, V(""));
+		if (ret == 1 && !err && r.h.kind == RECORD_RESPONSE)
 			err = take_out(w, hash, &r.h, NULL);
 		*n += ret == 1;
 	}

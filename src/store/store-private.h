@@ -12,7 +12,7 @@
 #include "net/loop.h"
 #include "pool.h"
 #include "record.h"
-#include "store/store.h"
+#include "store/purge.h"
 
 #define STORE_MAGIC 0x53544f52u
 #define STORE_TXNS  8 /* read transactions kept for reuse */
@@ -182,7 +182,9 @@ void waits_serve(struct store *s, bool failing);
 void wait_cancel(struct store_spool *sp);
 /* ---- ops.c, writer.c ---- */
 
-enum op_kind { OP_INSERT, OP_UPDATE, OP_REMOVE, OP_DROP };
+enum op_kind { OP_INSERT, OP_UPDATE, OP_REMOVE, OP_DROP, OP_PURGE };
+
+struct purge;
 
 struct op {
 	TAILQ_ENTRY(op) link;
@@ -192,14 +194,21 @@ struct op {
 	uint64_t stuck_ms;  /* since when it finds no room */
 	bool linked;        /* its spool became the blob */
 	bool synced;        /* its spool is whole and on disk */
-	struct hash128 key; /* of the primary row; OP_DROP: of the row */
+	bool soft;          /* what would be removed is marked stale */
+	bool pressing;      /* a tool's: even if there is no room */
+	bool keep_tags;     /* OP_UPDATE */
+	struct hash128 key; /* of the primary row; OP_DROP, OP_PURGE: of the row */
 	struct record rec;  /* views into `text` and the spool */
 	uint64_t id;
 	size_t bytes; /* of the queue */
 	const uint32_t *revoked;
 	uint32_t revoked_was;
+	uint64_t purges;
 	struct store_spool *spool;
+	struct purge *of;      /* only on the writer's thread */
+	struct store_purged n; /* what it did */
 	store_done_fn *done;
+	store_purged_fn *purged; /* instead of `done` */
 	void *arg;
 	char text[];
 };
@@ -239,19 +248,39 @@ struct writer {
 	struct buf scratch;
 };
 
-enum duty { DUTY_MAINTAIN = 1, DUTY_TRIM = 2, DUTY_SCRUB = 4 };
+enum duty { DUTY_MAINTAIN = 1, DUTY_TRIM = 2, DUTY_SCRUB = 4, DUTY_PURGE = 8 };
 
 int writer_start(struct store *s);
 void writer_stop(struct store *s);
 /* Takes the op over; LARDER_ELIMIT when the queue is full (the op is the caller's still). */
 int writer_queue(struct store *s, struct op *op);
+/* On its thread: does these ops as it does a batch of the queue. */
+void writer_run(struct store *s, struct op_list *ops, uint64_t n);
 /* There is something to do besides the queue. */
 void writer_kick(struct store *s, unsigned duties);
 void op_free(struct op *op);
+/* On the loop: calls back for what is done. */
+void ops_done(struct store *s, struct op_list *list);
 /* The duty DUTY_TRIM, on the writer's thread. */
 void trim_run(struct store *s);
 /* Queues the removal of a damaged row. */
 void op_drop_row(struct store *s, struct hash128 row);
+
+/* ---- purge.c: many removed at once ---- */
+
+/* Compiled patterns of notices, for one thread. */
+#define PURGE_PATTERNS 8
+struct purge_patterns {
+	uint64_t seq[PURGE_PATTERNS];
+	struct pattern *pattern[PURGE_PATTERNS];
+};
+TAILQ_HEAD(purge_list, purge);
+
+struct purges {
+	struct purge_list running, ended; /* under the writer's lock */
+	uint32_t nrunning;
+	struct purge_patterns patterns, writer; /* the loop's, and the writer's */
+};
 
 /* ---- the store ---- */
 
@@ -279,6 +308,7 @@ struct store {
 	struct warm warm;
 	struct writer writer;
 	struct waits waits;
+	struct purges purges;
 };
 
 static inline bool waits_any(const struct store *s)

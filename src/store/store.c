@@ -266,6 +266,7 @@ int store_usage(struct store *s, struct store_usage *out)
 	out->blob_bytes = room_blobs(s->pool, st.blob_bytes, st.dirs);
 	out->records = st.records;
 	out->blobs = st.blobs;
+	out->tags = pages.table[DB_TAGS].rows;
 	out->allocated = out->index_bytes + out->blob_bytes + pool_others(s->pool);
 	return 0;
 }

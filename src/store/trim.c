@@ -16,7 +16,8 @@
 static int remove_keys(struct write *w, const struct hash128 *keys, size_t n, size_t *done)
 {
 	static const struct write_cost cost = {
-	        .touch = {[DB_ENTRIES] = 2, [DB_QUEUES] = 2, [DB_URLS] = 1, [DB_BLOBS] = 1},
+	        .touch = {[DB_ENTRIES] = 2, [DB_QUEUES] = 2, [DB_URLS] = 1, [DB_BLOBS] = 1,
+	                  [DB_TAGS] = 8},
 	        .add = {[DB_QUEUES] = 1},
 	};
 	uint64_t responses = 0;
@@ -75,28 +76,6 @@ int64_t store_remove_some(struct store *s, const struct hash128 *keys, size_t n)
 		return settle(s, 1);
 	err = remove_once(s, keys, n, &done, &left);
 	return err ? err : (int64_t)done;
-}
-
-int64_t store_remove_now(struct store *s, const struct store_key *key)
-{
-	struct write w;
-	uint64_t n = 0;
-	int err;
-
-	check_magic(s, STORE_MAGIC);
-	if (s->readonly || s->writer.running)
-		return LARDER_EINVAL;
-	err = write_begin(s, &w);
-	if (!err)
-		err = row_drop_all(&w, key->hash, &n);
-	if (!err)
-		err = write_commit(&w);
-	else
-		write_abort(&w);
-	if (err || !n)
-		return err;
-	err = (int)store_remove_some(s, NULL, 0);
-	return err ? err : (int64_t)n;
 }
 
 /* ---- Giving back ---- */

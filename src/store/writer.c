@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "log/log.h"
 #include "net/loop.h"
-#include "write.h"
+#include "purge.h"
 
 #define PEAK_KEPT     (8u << 20) /* bytes of a queue whose memory is kept */
 #define TRIES_MAX     24         /* transactions that an insert may wait for room */
@@ -25,23 +25,6 @@ struct batch {
 };
 
 /* ---- On the loop ---- */
-
-static void call_done(struct store *s, struct op_list *list)
-{
-	struct op *op;
-
-	while ((op = TAILQ_FIRST(list))) {
-		TAILQ_REMOVE(list, op, link);
-		s->waits.queued -= op->bytes;
-		if (!op->err)
-			wait_moved(s, WAIT_QUEUE);
-		if (op->linked && !op->err)
-			spool_linked(op->spool);
-		if (op->done)
-			op->done(op->arg, op->err);
-		op_free(op);
-	}
-}
 
 /* A broken environment is opened again here, where no lookup is going on. */
 static void reopen(struct store *s)
@@ -77,7 +60,8 @@ static void woken(void *arg)
 	pthread_mutex_unlock(&w->lock);
 	for (enum wait_for what = 0; moved && what < WAIT_KINDS; what++)
 		wait_moved(s, what);
-	call_done(s, &list);
+	ops_done(s, &list);
+	purge_serve(s);
 	waits_serve(s, failing);
 	files_purge(s);
 }
@@ -392,8 +376,11 @@ static void hand_over(struct store *s, struct batch *b, bool moved, int err)
 	bool wake = false;
 
 	TAILQ_FOREACH (op, &b->done, link) {
-		if (op->err && op->err != LARDER_ENOENT)
+		/* Gone, or revoked: so it should be. */
+		if (op->err && op->err != LARDER_ENOENT && op->err != LARDER_ECLOSED)
 			complain(s, op);
+		if (op->of)
+			purge_count(op->of, op);
 	}
 	pthread_mutex_lock(&w->lock);
 	w->failing = err != 0;
@@ -470,6 +457,19 @@ static void run_batch(struct store *s, struct batch *b, bool needed)
 	heal(s);
 }
 
+void writer_run(struct store *s, struct op_list *ops, uint64_t n)
+{
+	struct batch b = {.n = n};
+
+	TAILQ_INIT(&b.ops);
+	TAILQ_INIT(&b.done);
+	TAILQ_CONCAT(&b.ops, ops, link);
+	pthread_mutex_lock(&s->writer.lock);
+	s->writer.queued += n;
+	pthread_mutex_unlock(&s->writer.lock);
+	run_batch(s, &b, false);
+}
+
 static void duties_run(struct store *s, unsigned duties)
 {
 	struct writer *w = &s->writer;
@@ -482,8 +482,10 @@ static void duties_run(struct store *s, unsigned duties)
 		w->unsynced = false;
 		w->synced_ms = now;
 	}
+	purge_run(s);
 	if (duties & DUTY_MAINTAIN) {
 		db_check_readers(s->db);
+		purge_adopt(s);
 		sweep_step(s);
 		duties |= DUTY_SCRUB;
 	}
@@ -541,6 +543,8 @@ int writer_start(struct store *s)
 
 	TAILQ_INIT(&w->queue);
 	TAILQ_INIT(&w->done);
+	TAILQ_INIT(&s->purges.running);
+	TAILQ_INIT(&s->purges.ended);
 	w->sweep_dir = 256;
 	w->sweep_ms = clock_mono_ms() - s->options->sweep_interval;
 	w->scrub_ms = clock_mono_ms();
@@ -580,7 +584,8 @@ void writer_stop(struct store *s)
 		TAILQ_INSERT_TAIL(&w->done, w->trim, link);
 		w->trim = NULL;
 	}
-	call_done(s, &w->done);
+	ops_done(s, &w->done);
+	purge_stop(s);
 	net_wake_free(s->wake);
 	pthread_mutex_destroy(&w->lock);
 	pthread_cond_destroy(&w->work);

@@ -1,7 +1,7 @@
 /*
  * Fills a store with many small responses, for measuring: store-fill DIR SIZE-IN-MIB. A million: 10
  * under small.example, 10,000 each under big.example and purge.example, the others under 9,800
- * hosts of 100.
+ * hosts of 100. 100,000 of these have the tag many.
  */
 #include <stdlib.h>
 
@@ -35,6 +35,7 @@ static int fill(struct fix *f)
 		                          "\"v1\"\r\nContent-Length: 300\r\n"};
 
 		url_of(i, url, sizeof(url));
+		it.tags = i >= 20010 && i < 120010 ? "scope\nkmany\n" : NULL;
 		it.body = fix_bytes(body, 300, i);
 		err = fix_queue(f, &it);
 		if (!err && f->pending >= QUEUE)

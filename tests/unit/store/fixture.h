@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "http/framing.h"
 #include "net/loop.h"
+#include "store/purge.h"
 #include "store/store.h"
 #include "unit.h"
 
@@ -29,6 +30,7 @@ struct fix {
 	unsigned pending;
 	bool waiting;
 	int err; /* of the last op */
+	struct store_purged purged;
 };
 
 static char fix_dir[128];
@@ -174,7 +176,7 @@ static inline int fix_append(struct fix *f, struct store_spool *sp, struct view 
 }
 
 struct item {
-	const char *key, *vary, *selecting, *head;
+	const char *key, *vary, *selecting, *head, *tags;
 	struct view body;
 	unsigned lifetime;
 	bool long_dead; /* stale since 1970 */
@@ -187,6 +189,7 @@ static inline void fix_record(const struct item *it, struct store_record *r)
 	        .vary = view_of(it->vary),
 	        .selecting = view_of(it->selecting),
 	        .head = view_of(it->head ? it->head : "HTTP/1.1 200 OK\r\nETag: \"v1\"\r\n"),
+	        .tags = view_of(it->tags),
 	        .origin_port = 80,
 	        .length = it->body.len,
 	};
@@ -205,6 +208,7 @@ static inline int fix_queue(struct fix *f, const struct item *it)
 	int err = 0;
 
 	fix_record(it, &r);
+	r.purges = store_purges(f->s);
 	store_key_init(f->s, view_of(it->key), &key);
 	/* In two pieces, as bodies come. */
 	err = fix_append(f, sp, view_make(it->body.ptr, it->body.len / 2));
@@ -270,6 +274,25 @@ static inline int fix_remove(struct fix *f, const char *text)
 
 	store_key_init(f->s, view_of(text), &key);
 	err = store_remove(f->s, &key, fix_done, f);
+	if (err)
+		return err;
+	f->pending++;
+	return fix_wait(f);
+}
+
+static void fix_purged(void *arg, int err, const struct store_purged *n)
+{
+	struct fix *f = arg;
+
+	f->purged = *n;
+	fix_done(arg, err);
+}
+
+/* What it removed or marked is in f->purged. */
+static inline int fix_purge(struct fix *f, const struct store_purge *what)
+{
+	int err = store_purge(f->s, what, fix_purged, f);
+
 	if (err)
 		return err;
 	f->pending++;

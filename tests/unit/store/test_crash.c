@@ -62,12 +62,15 @@ static void write_one(struct fix *f, struct shared *shared, unsigned w, unsigned
 	struct store_spool *sp = store_spool_new(f->s, body.len);
 	struct store_record r;
 	struct store_key key;
-	char text[64];
+	char text[64], tags[64];
 
 	snprintf(text, sizeof(text), "GET http://writer%u.example/%u", w, k);
+	snprintf(tags, sizeof(tags), "scope\nk%u-%u\ngall\nk%u\n", w, k, generation % 3);
+	it.tags = tags;
 	shared->asked[w][k] = generation;
 	*a = (struct ack){f, shared, w, k, generation};
 	fix_record(&it, &r);
+	r.purges = store_purges(f->s);
 	store_key_init(f->s, view_of(text), &key);
 	if (store_spool_append(sp, body) == 0 && store_commit(f->s, &key, &r, sp, acked, a) == 0)
 		f->pending++;
@@ -89,6 +92,19 @@ static void remove_one(struct fix *f, struct shared *shared, unsigned w, unsigne
 		f->pending++;
 }
 
+/* The same by a tag that it alone has. */
+static void purge_one(struct fix *f, struct shared *shared, unsigned w, unsigned k)
+{
+	char tag[64];
+	struct store_purge what = {.kind = STORE_PURGE_TAG, .scope = V("scope")};
+
+	shared->acked[w][k] = 0;
+	snprintf(tag, sizeof(tag), "%u-%u", w, k);
+	what.text = view_of(tag);
+	if (store_purge(f->s, &what, fix_purged, f) == 0)
+		f->pending++;
+}
+
 static void writer(struct fix *f, struct shared *shared, unsigned w)
 {
 	unsigned k = 0;
@@ -100,6 +116,7 @@ static void writer(struct fix *f, struct shared *shared, unsigned w)
 		for (int i = 0; i < 8; i++, k = (k + 1) % KEYS)
 			write_one(f, shared, w, k);
 		remove_one(f, shared, w, k = (k + 5) % KEYS);
+		purge_one(f, shared, w, k = (k + 5) % KEYS);
 		if (f->pending)
 			fix_wait(f);
 	}

@@ -335,7 +335,8 @@ static ino_t work(const struct fix *like)
 	fix_open_store(&f);
 	for (unsigned seed = 1; seed <= ROUNDS; seed++) {
 		for (unsigned k = 0; k < KEYS; k++) {
-			struct item it = {.key = key_of(k), .body = body_of(k, seed)};
+			struct item it = {.key = key_of(k), .body = body_of(k, seed),
+			                  .tags = seed % 2 ? "s\nkodd\ngall\n" : "s\nkeven\ngall\n"};
 			struct event *e;
 
 			ck_assert_int_eq(fix_put(&f, &it), 0);

@@ -6,6 +6,7 @@
 
 #include "audit.h"
 #include "store/list.h"
+#include "tags.h"
 
 #define HOST  "GET http://example.com/"
 #define LARGE 200000
@@ -15,7 +16,8 @@ static struct store *tool;
 static struct MDB_txn *txn;
 static struct look look;
 
-static const struct item SMALL = {.key = HOST "small", .body = {"small", 5}};
+static const struct item SMALL = {
+        .key = HOST "small", .body = {"small", 5}, .tags = "scope\nkone\nktwo\ngthree\n"};
 static const struct item GOOD = {.key = HOST "good", .body = {"good", 4}};
 static struct item BIG = {.key = HOST "big"}, TWIN = {.key = HOST "twin"};
 static const struct item ONE = {
@@ -335,6 +337,28 @@ static void entry_lost(void)
 	del(DB_ENTRIES, row_key_view(&k));
 }
 
+/* ---- Tags ---- */
+
+static struct view tag_key(const char *name, const char *scope, struct hash128 row)
+{
+	static struct tags_key k;
+
+	k = tags_key(tool->seed, view_of(name), tags_scope_hash(tool->seed, view_of(scope)), row);
+	return view_make(k.bytes, sizeof(k.bytes));
+}
+
+#define ROW(name, call)                                                                            \
+	static void name(void)                                                                     \
+	{                                                                                          \
+		call;                                                                              \
+	}
+ROW(tag_lost, del(DB_TAGS, tag_key("two", "scope", hash_of(&SMALL))))
+ROW(group_lost, del(DB_TAGS, tag_key("three", "GET http://example.com", hash_of(&SMALL))))
+ROW(tag_alone, put(DB_TAGS, tag_key("two", "scope", (struct hash128){1, 2}), V("")))
+ROW(tag_of_another, put(DB_TAGS, tag_key("two", "scope", hash_of(&GOOD)), V("")))
+ROW(tag_in_another_scope, put(DB_TAGS, tag_key("two", "other", hash_of(&SMALL)), V("")))
+ROW(tag_short, put(DB_TAGS, V("short"), V("")))
+
 /* ---- Totals ---- */
 
 #define TOTAL(member)                                                                              \
@@ -396,6 +420,12 @@ static const struct row {
         {.name = "url alone", .damage = url_alone, .says = "of the table urls has no entry"},
         {.name = "url twice", .damage = url_twice, .says = "names another entry than its own"},
         {.name = "entry missing", .damage = entry_lost, .says = "of the table urls has no entry", .gone = &SMALL},
+        {.name = "tag missing", .damage = tag_lost, .says = "small\" is missing in the table tags"},
+        {.name = "group missing", .damage = group_lost, .says = "small\" is missing in the table tags"},
+        {.name = "tag alone", .damage = tag_alone, .says = "of the table tags has no entry"},
+        {.name = "tag of another", .damage = tag_of_another, .says = "of the table tags has an entry without that tag"},
+        {.name = "tag in another scope", .damage = tag_in_another_scope, .says = "of the table tags has an entry without that tag"},
+        {.name = "tag short", .damage = tag_short, .says = "of the table tags has the wrong size"},
         {.name = "total of records", .damage = total_records, .says = "the counts of what is stored are wrong"},
         {.name = "total of blobs", .damage = total_blobs, .says = "the counts of what is stored are wrong"},
         {.name = "total of their bytes", .damage = total_blob_bytes, .says = "the counts of what is stored are wrong"},
