@@ -31,6 +31,9 @@ struct access_refusal {
 
 /* 0 or LARDER_EREFUSED with *why filled. */
 int access_client(const struct access *a, const struct addr *client, struct access_refusal *why);
+/* Is anybody named that may purge? And may this client? */
+bool access_purges(const struct access *a);
+int access_purge(const struct access *a, const struct addr *client, struct access_refusal *why);
 int access_port(const struct access *a, bool tunnel, uint16_t port, struct access_refusal *why);
 /* A resolved (or stored) destination. */
 int access_destination(const struct access *a, const struct addr *client, const struct addr *dest,

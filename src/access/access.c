@@ -30,7 +30,7 @@ struct ports {
 struct access {
 	uint32_t magic;
 	bool forward, reach_local, reach_private;
-	struct prefixes allow, deny;
+	struct prefixes allow, deny, purge;
 	struct ports connect, http;
 };
 
@@ -174,6 +174,8 @@ static int compile(struct access *a, const struct access_options *o, char **why)
 	if (!err)
 		err = compile_prefixes("deny", &o->deny, &a->deny, why);
 	if (!err)
+		err = compile_prefixes("purge_from", &o->purge_from, &a->purge, why);
+	if (!err)
 		err = compile_ports("connect_ports", &o->connect_ports, &a->connect, why);
 	if (!err)
 		err = compile_ports("http_ports", &o->http_ports, &a->http, why);
@@ -212,6 +214,7 @@ void access_free(struct access *a)
 	check_magic(a, ACCESS_MAGIC);
 	free(a->allow.v);
 	free(a->deny.v);
+	free(a->purge.v);
 	free(a->connect.v);
 	free(a->http.v);
 	a->magic = 0;
@@ -257,6 +260,20 @@ int access_client(const struct access *a, const struct addr *client, struct acce
 		              "Without the option allow, a forward listener serves only clients on "
 		              "the same machine.");
 	return 0;
+}
+
+bool access_purges(const struct access *a)
+{
+	check_magic(a, ACCESS_MAGIC);
+	return a->purge.given;
+}
+
+int access_purge(const struct access *a, const struct addr *client, struct access_refusal *why)
+{
+	check_magic(a, ACCESS_MAGIC);
+	if (prefixes_match(&a->purge, client))
+		return 0;
+	return refuse(why, "purge_from", "The option purge_from does not name this client's address.");
 }
 
 static bool ports_match(const struct ports *p, uint16_t port)

@@ -32,6 +32,7 @@
 
 struct exchange;
 struct fill;
+struct purging;
 struct follow;
 struct links;
 
@@ -71,7 +72,7 @@ struct exchange_env {
 };
 
 enum outcome { OUT_NONE, OUT_HIT, OUT_STALE, OUT_REVALIDATED, OUT_MISS, OUT_PASS, OUT_TUNNEL,
-	       OUT_DENIED, OUT_ERROR };
+	       OUT_DENIED, OUT_PURGE, OUT_ERROR };
 
 /* A stretch of an answer's body: literal text, or bytes of the representation. */
 struct segment {
@@ -134,6 +135,7 @@ struct exchange {
 	bool body_lost;              /* some of it was dropped: what the origin got is not all */
 
 	struct tunnel *tunnel;
+	struct purging *purging;     /* a PURGE that waits for the store */
 	struct net_timer pacing;
 
 	/* For the log. */
@@ -275,7 +277,8 @@ struct fill {
 	bool want_store;             /* to be stored if the answer allows it; conditions were left out */
 	bool background;             /* goes on without readers */
 	bool body_open;              /* the request's body has not ended yet */
-	bool invalidated;            /* something unsafe happened to its key: not to be stored */
+	bool invalidated;            /* something unsafe happened to its key, or a purge means it: not to be stored */
+	uint64_t purges;             /* store_purges() when it began */
 
 	/* Shared with other processes. */
 	struct board_flight flight;  /* that it is, or that it follows; id 0: neither */
@@ -292,12 +295,13 @@ struct fill {
 	bool has_old, validating, revalidated;
 	bool mismatch;               /* the 304 speaks of something else */
 	bool origin_failed;          /* a 5xx that something stale can stand in for */
-	struct view old_head, old_etag;
+	struct view old_head, old_etag, old_tags;
 	struct cache_meta old_meta;
 	uint64_t old_id;
 
 	/* The answer. */
 	struct buf pass_head, head;  /* as received, for the first reader; as stored, for the others */
+	struct buf tags;             /* as store/purge.h has them */
 	struct cache_meta meta;
 	enum cache_reason storable;
 	unsigned status;
@@ -368,7 +372,14 @@ void fill_tell_one(struct fill *f, struct exchange *x);
 /* fill_store.c: what the answer does to the store */
 void fill_commit(struct fill *f);
 void fill_commit_update(struct fill *f);
+
+/* invalidate.c: removes what an answer to an unsafe request ends, which it waits for */
 void fill_remove_invalidated(struct fill *f, const struct http_head *head);
+
+/* ---- purge.c ---- */
+struct step step_purge(struct exchange *x);
+/* The exchange ends before the store has called back. */
+void purge_forget(struct exchange *x);
 
 /* ---- tunnel.c ---- */
 void tunnel_abandon(struct exchange_env *env);

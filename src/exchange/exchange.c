@@ -227,7 +227,7 @@ void exchange_body_abort(struct exchange *x)
 static const char *const outcome_names[] = {
 	[OUT_NONE] = "error",   [OUT_HIT] = "hit",   [OUT_STALE] = "stale",
 	[OUT_REVALIDATED] = "revalidated", [OUT_MISS] = "miss", [OUT_PASS] = "pass",
-	[OUT_TUNNEL] = "tunnel", [OUT_DENIED] = "denied", [OUT_ERROR] = "error",
+	[OUT_TUNNEL] = "tunnel", [OUT_DENIED] = "denied", [OUT_PURGE] = "purge", [OUT_ERROR] = "error",
 };
 
 static void count(struct exchange *x, const struct exchange_sent *sent)
@@ -236,7 +236,8 @@ static void count(struct exchange *x, const struct exchange_sent *sent)
 	uint64_t *const cells[] = {
 		[OUT_NONE] = &s->errors,   [OUT_HIT] = &s->hits,       [OUT_STALE] = &s->hits_stale,
 		[OUT_REVALIDATED] = &s->revalidated, [OUT_MISS] = &s->misses, [OUT_PASS] = &s->passes,
-		[OUT_TUNNEL] = &s->tunnels, [OUT_DENIED] = &s->denied, [OUT_ERROR] = &s->errors,
+		[OUT_TUNNEL] = &s->tunnels, [OUT_DENIED] = &s->denied, [OUT_PURGE] = &s->purges,
+		[OUT_ERROR] = &s->errors,
 	};
 
 	stat_add(cells[x->outcome], 1);
@@ -323,6 +324,7 @@ void exchange_sent(struct exchange *x, const struct exchange_sent *sent)
 		fill_detach(x);
 	if (x->tunnel)
 		tunnel_drop(x);
+	purge_forget(x);
 	store_warm_cancel(x->warm);
 	x->warm = NULL;
 	if (x->file)

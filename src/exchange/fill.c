@@ -1,4 +1,5 @@
 #include "share.h"
+#include "store/purge.h"
 
 #include <stdlib.h>
 
@@ -73,6 +74,7 @@ void fill_unref(struct fill *f)
 	buf_fini(&f->vary);
 	buf_fini(&f->pass_head);
 	buf_fini(&f->head);
+	buf_fini(&f->tags);
 	buf_fini(&f->window);
 	buf_fini(&f->trailers);
 	arena_fini(&f->arena);
@@ -224,6 +226,7 @@ static struct fill *fill_new(struct exchange *x, bool want_store)
 	buf_init(&f->vary, KEY_BYTES);
 	buf_init(&f->pass_head, HEAD_BYTES);
 	buf_init(&f->head, HEAD_BYTES);
+	buf_init(&f->tags, STORE_TAGS_BYTES);
 	/* The origin's pieces are at most 512 KiB: one may come while there is still room for a byte. */
 	buf_init(&f->window, env->options->pipe_bytes + 1024 * 1024);
 	buf_init(&f->trailers, 64 * 1024);
@@ -233,6 +236,7 @@ static struct fill *fill_new(struct exchange *x, bool want_store)
 	stat_add(&env->stats->fills, 1);
 	buf_addv(&f->key_text, buf_view(&x->key_text));
 	f->key = (struct store_key){buf_view(&f->key_text), x->key.hash};
+	f->purges = env->store ? store_purges(env->store) : 0;
 	share_mark(f);
 	if (f->key_text.err || fill_copy_head(&f->arena, x->req.head, &f->req)) {
 		fill_unref(f);
@@ -256,6 +260,9 @@ static int note_old(struct fill *f, const struct store_hit *hit, bool unconditio
 		return LARDER_ENOMEM;
 	if (r->etag.ptr)
 		f->old_etag = view_make(f->old_head.ptr + (r->etag.ptr - r->head.ptr), r->etag.len);
+	f->old_tags = arena_view(&f->arena, r->tags);
+	if (r->tags.len && !f->old_tags.ptr)
+		return LARDER_ENOMEM;
 	f->old_meta = r->meta;
 	f->old_id = r->id;
 	f->has_old = true;
@@ -307,6 +314,9 @@ static struct fill *find(struct exchange *x)
 
 	LIST_FOREACH(f, bucket(x->env, x->key.hash), bucket_link) {
 		if (!f->joinable || (f->follow && !follow_current(f)) || f->key.hash.hi != x->key.hash.hi || !view_eq(f->key.text, x->key.text))
+			continue;
+		/* A purge has come since it began. */
+		if (share_invalid(f))
 			continue;
 		if (f->state == FILL_HEAD || fill_fits(f, x, false))
 			return f;

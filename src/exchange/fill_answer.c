@@ -1,4 +1,5 @@
 #include "share.h"
+#include "tags.h"
 
 #include "base/num.h"
 
@@ -63,7 +64,7 @@ static void own_head(struct fill *f, const struct http_head *head, char line[DAT
 }
 
 /* 304 to our validators (RFC 9111 §4.3.4). */
-static int on_304(struct fill *f, const struct http_head *h)
+static int on_304(struct fill *f, struct http_head *h)
 {
 	struct http_fault fault;
 	struct http_head old;
@@ -73,10 +74,12 @@ static int on_304(struct fill *f, const struct http_head *h)
 
 	view_cut(f->old_head, '\n', &fields);
 	http_head_init(&old, f->env->fields + HALF, HALF);
-	if (http_parse_fields(&old, fields, &fault) || !cache_304_selects(&old, &f->old_meta, h)) {
+	if (http_parse_fields(&old, fields, &fault) || !cache_304_selects(&old, &f->old_meta, h) ||
+	    tags_of_304(f, h)) {
 		f->mismatch = true;
 		return LARDER_EPROTO;
 	}
+	tags_strip(f->listener, h);
 	if (text.ptr && num_parse_u64(text, UINT64_MAX - 1, &length))
 		length = HTTP_LENGTH_UNKNOWN;
 	old.status = f->old_meta.status;
@@ -109,7 +112,7 @@ static void forget_date(struct fill *f)
 }
 
 /* Makes what is stored, or leaves f->storable at the reason why nothing is. */
-static void prepare_storing(struct fill *f, const struct http_head *h, uint64_t length)
+static void prepare_storing(struct fill *f, const struct http_head *h, uint64_t length, bool tagged)
 {
 	struct cache_control cc;
 	uint64_t written = f->status == 204 ? HTTP_LENGTH_UNKNOWN : length;
@@ -118,6 +121,10 @@ static void prepare_storing(struct fill *f, const struct http_head *h, uint64_t 
 	                             f->info.response_time, &f->meta);
 	if (f->storable != CACHE_STORE_OK)
 		return;
+	if (!tagged) {
+		f->storable = CACHE_STORE_TAGS;
+		return;
+	}
 	if (!store_accepts(f->env->store, length)) {
 		f->storable = CACHE_STORE_TOO_LARGE;
 		return;
@@ -143,6 +150,7 @@ int fill_on_head(void *arg, const struct http_head *head, uint64_t length, const
 	char date[DATE_LINE];
 	struct exchange *x;
 	struct http_head h;
+	bool tagged;
 
 	check_magic(f, FILL_MAGIC);
 	/* Nothing may be judged by a part of its fields. */
@@ -164,10 +172,12 @@ int fill_on_head(void *arg, const struct http_head *head, uint64_t length, const
 	}
 	if (f->has_old && is_failure(head->status) && f->background)
 		return LARDER_EPROTO; /* what is stored stays */
+	tagged = f->want_store && tags_of_response(f, &h) == 0;
+	tags_strip(f->listener, &h);
 	if (lines_pass_head(&h, &f->pass_head))
 		return f->pass_head.err;
 	if (f->want_store)
-		prepare_storing(f, &h, f->length);
+		prepare_storing(f, &h, f->length, tagged);
 	if (!http_find(head, HTTP_DATE, 0))
 		forget_date(f);
 	f->meta.status = head->status;

@@ -7,6 +7,10 @@ static void describe(struct fill *f, struct store_record *r)
 		.selecting = buf_view(&f->selecting),
 		.vary = buf_view(&f->vary),
 		.head = buf_view(&f->head),
+		.tags = buf_view(&f->tags),
+		.purges = f->purges,
+		.revoked = share_revoked(f),
+		.revoked_was = f->mark,
 		.origin_port = f->info.addr.len ? addr_port(&f->info.addr) : 0,
 		.etag = lines_field(buf_view(&f->head), V("ETag")),
 	};
@@ -64,8 +68,6 @@ void fill_commit(struct fill *f)
 			buf_printf(&f->head, "Content-Length: %llu\r\n", (unsigned long long)length);
 	}
 	describe(f, &r);
-	r.revoked = share_revoked(f);
-	r.revoked_was = f->mark;
 	r.length = length;
 	if (length != f->length || f->head.err ||
 	    store_commit(f->env->store, &f->key, &r, f->spool, on_committed, f)) {
@@ -80,80 +82,17 @@ void fill_commit_update(struct fill *f)
 {
 	struct store_record r;
 
-	if (f->invalidated)
+	f->invalidated |= share_invalid(f);
+	if (f->invalidated) {
+		share_shut(f);
 		return;
+	}
 	/* The Vary list stays that under which the record is kept. */
 	describe(f, &r);
+	if (!r.tags.ptr)
+		r.tags = V("");
 	if (store_update(f->env->store, &f->key, &r, f->old_id, on_updated, f) == 0)
 		fill_ref(f);
 	else
 		share_shut(f);
-}
-
-/* ---- Invalidation (RFC 9111 §4.4) ---- */
-
-static void on_removed(void *arg, int err)
-{
-	struct fill *f = arg;
-
-	check_magic(f, FILL_MAGIC);
-	if (err && err != LARDER_ENOENT)
-		log_warning("could not invalidate: %s", larder_strerror(err));
-	if (--f->removing == 0 && f->state == FILL_HELD && f->env) {
-		fill_publish(f);
-		fill_consumed(f);
-	}
-	fill_unref(f);
-}
-
-static void remove_target(struct fill *f, const struct http_target *t)
-{
-	static uint64_t told;
-	struct store_key key;
-	struct buf text;
-
-	buf_init(&text, KEY_BYTES);
-	if (exchange_key_text(f->listener, t, &text) == 0) {
-		store_key_init(f->env->store, buf_view(&text), &key);
-		fill_invalidate(f->env, &key);
-		stat_add(&f->env->stats->invalidations, 1);
-		if (store_remove(f->env->store, &key, on_removed, f) == 0) {
-			f->removing++;
-			fill_ref(f);
-		} else {
-			log_limited(&told, LOG_L_WARNING, "could not invalidate: %.*s", VFMT(key.text));
-		}
-	}
-	buf_fini(&text);
-}
-
-static bool same_origin(const struct http_target *a, const struct http_target *b)
-{
-	return a->scheme == b->scheme && a->port == b->port && view_ieq(a->host, b->host);
-}
-
-void fill_remove_invalidated(struct fill *f, const struct http_head *head)
-{
-	static const enum http_name names[] = {HTTP_LOCATION, HTTP_CONTENT_LOCATION};
-	const struct http_target *target;
-	const struct http_field *field;
-	struct http_target other;
-	struct buf scratch;
-
-	if (!f->env->store || !f->first || !cache_invalidates((enum http_method)f->req.method, (uint16_t)f->status))
-		return;
-	target = f->first->req.target;
-	if (target->form == HTTP_ASTERISK_FORM)
-		return;
-	remove_target(f, target);
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		field = http_find(head, names[i], 0);
-		if (!field)
-			continue;
-		buf_init(&scratch, KEY_BYTES);
-		if (http_target_resolve(target, field->value, &scratch, &other) == 0 &&
-		    same_origin(&other, target))
-			remove_target(f, &other);
-		buf_fini(&scratch);
-	}
 }

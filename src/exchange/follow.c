@@ -109,7 +109,7 @@ static void on_head(struct fill *f, struct view payload)
 	check(payload.len >= sizeof(h) && f->state == FILL_HEAD);
 	memcpy(&h, payload.ptr, sizeof(h));
 	rest = view_from(payload, sizeof(h));
-	check(rest.len == (size_t)h.nhead + h.nvary + h.nselecting);
+	check(rest.len == (size_t)h.nhead + h.nvary + h.nselecting + h.ntags);
 	f->meta = h.meta;
 	f->info = h.info;
 	f->length = h.length;
@@ -119,11 +119,12 @@ static void on_head(struct fill *f, struct view payload)
 	buf_add(&f->head, rest.ptr, h.nhead);
 	buf_add(&f->vary, rest.ptr + h.nhead, h.nvary);
 	buf_add(&f->selecting, rest.ptr + h.nhead + h.nvary, h.nselecting);
+	buf_add(&f->tags, rest.ptr + h.nhead + h.nvary + h.nselecting, h.ntags);
 	if (f->revalidated && f->old_id != h.old_id) {
 		f->mismatch = true; /* another one than ours was confirmed */
 		f->state = FILL_FAILED;
 	}
-	if (f->head.err || f->vary.err || f->selecting.err) {
+	if (f->head.err || f->vary.err || f->selecting.err || f->tags.err) {
 		f->err = LARDER_ENOMEM;
 		f->state = FILL_FAILED;
 		buf_reset(&f->head);

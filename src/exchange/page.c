@@ -164,7 +164,8 @@ struct step reply_simple(struct exchange *x, unsigned status, struct view fields
 	r.length = body.len;
 	r.body = body;
 	r.close = x->req.has_body && !x->body_ended;
-	x->outcome = OUT_PASS;
+	if (x->outcome == OUT_NONE)
+		x->outcome = OUT_PASS;
 	x->status = status;
 	x->replied = x->finished = true;
 	x->ops->reply(x->client, &r);

@@ -127,6 +127,8 @@ static struct step step_method(struct exchange *x)
 
 	if (x->method == HTTP_METHOD_CONNECT)
 		return STEP(step_connect);
+	if (x->method == HTTP_METHOD_PURGE)
+		return STEP(step_purge);
 	if (x->method == HTTP_METHOD_TRACE) {
 		if (!x->listener->options.trace)
 			return reply_error(x, 405, NULL, "TRACE is not served here (option trace).");

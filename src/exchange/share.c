@@ -1,4 +1,5 @@
 #include "share.h"
+#include "store/purge.h"
 
 #include <stdlib.h>
 
@@ -99,7 +100,10 @@ bool share_invalid(const struct fill *f)
 {
 	const uint32_t *now = share_revoked(f);
 
-	return now && __atomic_load_n(now, __ATOMIC_SEQ_CST) != f->mark;
+	if (now && __atomic_load_n(now, __ATOMIC_SEQ_CST) != f->mark)
+		return true;
+	return f->env && f->env->store && f->key.text.len &&
+	       store_purged_since(f->env->store, f->purges, f->key.text, buf_view(&f->tags));
 }
 
 /* ---- Telling ---- */
@@ -166,6 +170,7 @@ static void pass_head(struct fill *f, struct follower *w)
 		.nhead = (uint32_t)f->head.len,
 		.nvary = (uint32_t)f->vary.len,
 		.nselecting = (uint32_t)f->selecting.len,
+		.ntags = (uint32_t)f->tags.len,
 	};
 	struct buf b;
 
@@ -174,6 +179,7 @@ static void pass_head(struct fill *f, struct follower *w)
 	buf_addv(&b, buf_view(&f->head));
 	buf_addv(&b, buf_view(&f->vary));
 	buf_addv(&b, buf_view(&f->selecting));
+	buf_addv(&b, buf_view(&f->tags));
 	if (b.err)
 		tell(f, w, SHARE_GONE, SHARE_NOT_FOR_OTHERS, view_make(NULL, 0));
 	else
@@ -352,8 +358,12 @@ void share_joined(struct exchange_env *env, struct link *l, const struct link_me
 	struct fill *f = share_find(env, m->id);
 	struct link_message no = {.type = SHARE_GONE, .value = SHARE_LOOK_AGAIN, .id = m->id};
 	bool same = f && view_eq(f->key.text, key);
-	struct follower *w = same && !f->follow && f->joinable ? calloc(1, sizeof(*w)) : NULL;
+	bool late = same && !f->follow && share_invalid(f);
+	struct follower *w = same && !late && !f->follow && f->joinable ? calloc(1, sizeof(*w)) : NULL;
 
+	/* Whoever comes after a purge is not given what was fetched before it. */
+	if (late)
+		share_shut(f);
 	/* The board goes by hashes: another text is another key. */
 	if (f && !same)
 		no.value = SHARE_NOT_FOR_OTHERS;

@@ -29,7 +29,7 @@ struct share_head {
 	struct origin_info info;
 	uint64_t length, old_id;
 	uint32_t status, revalidated;
-	uint32_t nhead, nvary, nselecting; /* bytes of the texts behind it */
+	uint32_t nhead, nvary, nselecting, ntags; /* bytes of the texts behind it */
 };
 
 struct share_end {
@@ -88,7 +88,7 @@ void share_unclaim(struct fill *f);
 void share_mark(struct fill *f);
 /* Differs from f->mark once an unsafe request of another process has outdated it. NULL: there is none. */
 const uint32_t *share_revoked(const struct fill *f);
-/* Did one? */
+/* Did one, or a purge of many that means it? */
 bool share_invalid(const struct fill *f);
 /* Messages from followers. */
 void share_joined(struct exchange_env *env, struct link *l, const struct link_message *m, struct view key);

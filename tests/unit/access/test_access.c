@@ -352,7 +352,41 @@ START_TEST(items_of_their_own)
 }
 END_TEST
 
-UNIT_MAIN("access/access", tcase_add_loop_test(tc, client, 0, ARRAY_LEN(clients));
+static const struct {
+	const char *from, *client;
+	bool any, may;
+} purgers[] = {
+	{NULL, "127.0.0.1", false, false},
+	{"all", "192.0.2.1", true, true},
+	{"10.0.0.0/8, ::1", "10.1.2.3", true, true},
+	{"10.0.0.0/8, ::1", "::1", true, true},
+	{"10.0.0.0/8, ::1", "127.0.0.1", true, false},
+	{"10.0.0.0/8, ::1", "::ffff:10.0.0.1", true, true},
+};
+
+START_TEST(who_may_purge)
+{
+	struct access_options o = {.reach_private = true};
+	struct addr from = ip(purgers[_i].client);
+	char *item = (char *)purgers[_i].from;
+	struct access_refusal why;
+	struct access *a;
+	int err;
+
+	if (item)
+		o.purge_from = (struct option_list){&item, 1};
+	a = make(&o, false);
+	ck_assert_int_eq(access_purges(a), purgers[_i].any);
+	err = access_purge(a, &from, &why);
+	ck_assert_int_eq(err, purgers[_i].may ? 0 : LARDER_EREFUSED);
+	if (err)
+		ck_assert_str_eq(why.option, "purge_from");
+	access_free(a);
+}
+END_TEST
+
+UNIT_MAIN("access/access", tcase_add_loop_test(tc, who_may_purge, 0, ARRAY_LEN(purgers));
+	  tcase_add_loop_test(tc, client, 0, ARRAY_LEN(clients));
 	  tcase_add_loop_test(tc, port, 0, ARRAY_LEN(ports));
 	  tcase_add_loop_test(tc, destination, 0, ARRAY_LEN(destinations));
 	  tcase_add_test(tc, own_addresses); tcase_add_loop_test(tc, fault, 0, ARRAY_LEN(faults));

@@ -89,6 +89,8 @@ struct fake_store {
 	bool no_sharing;    /* no descriptors for other processes */
 	bool fail;          /* what is queued for commit is not done */
 	bool refuse;        /* commit, update and remove answer LARDER_ENOMEM */
+	uint64_t purges;        /* that came so far */
+	const char *purged;     /* the key that the last one meant */
 	unsigned nrows, commits, updates, removes, spools, hits;
 };
 extern struct fake_store fake_store;

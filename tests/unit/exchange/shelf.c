@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "store/purge.h"
 #include "base/queue.h"
 
 enum job_kind { JOB_COMMIT, JOB_UPDATE, JOB_REMOVE };
@@ -20,6 +21,7 @@ struct row {
 	enum job_kind kind;
 	uint64_t id;
 	store_done_fn *done;
+	store_purged_fn *purged;
 	void *arg;
 };
 TAILQ_HEAD(rows, row);
@@ -406,6 +408,49 @@ int store_remove(struct store *s, const struct store_key *key, store_done_fn *do
 	return queue(JOB_REMOVE, key, NULL, NULL, done, arg, 0);
 }
 
+uint64_t store_purges(const struct store *s)
+{
+	(void)s;
+	return fake_store.purges;
+}
+
+bool store_purged_since(struct store *s, uint64_t since, struct view key, struct view tags)
+{
+	(void)s, (void)tags;
+	return fake_store.purges > since && view_eq(key, view_of(fake_store.purged));
+}
+
+static void on_purge(const struct row *job, void *arg, int err)
+{
+	struct store_purged n = {0, !err};
+
+	job->purged(arg, 0, &n);
+}
+
+int store_purge_key(struct store *s, const struct store_key *key, bool soft, store_purged_fn *done, void *arg)
+{
+	int err = queue(JOB_REMOVE, key, NULL, NULL, NULL, arg, 0);
+
+	(void)s, (void)soft;
+	if (!err)
+		TAILQ_LAST(&store.jobs, rows)->purged = done;
+	return err;
+}
+
+/* Nothing here has tags. */
+int store_purge(struct store *s, const struct store_purge *what, store_purged_fn *done, void *arg)
+{
+	struct store_key none = {.text = what->text};
+
+	return store_purge_key(s, &none, what->soft, done, arg);
+}
+
+int store_groups(struct store *s, const struct store_key *key, struct buf *out)
+{
+	(void)s, (void)key, (void)out;
+	return 0;
+}
+
 /* Removes what has the key (and selecting text). */
 static unsigned drop(struct view key, const struct view *selecting)
 {
@@ -450,7 +495,8 @@ static int run(struct row *job, bool *kept)
 
 	switch (job->kind) {
 	case JOB_COMMIT:
-		if (job->r.revoked && *job->r.revoked != job->r.revoked_was)
+		if ((job->r.revoked && *job->r.revoked != job->r.revoked_was) ||
+		    store_purged_since(NULL, job->r.purges, buf_view(&job->key), V("")))
 			return LARDER_ECLOSED;
 		if (fake_store.fail)
 			return LARDER_EIO;
@@ -477,6 +523,7 @@ void store_settle(void)
 
 	while ((job = TAILQ_FIRST(&store.jobs)) != NULL) {
 		store_done_fn *done = job->done;
+		struct row was = *job;
 		void *arg = job->arg;
 		bool kept = false;
 		int err;
@@ -485,6 +532,8 @@ void store_settle(void)
 		err = run(job, &kept);
 		if (!kept)
 			row_free(job);
+		if (was.purged)
+			INTO(on_purge(&was, arg, err));
 		if (done)
 			INTO(done(arg, err));
 	}
