@@ -5,10 +5,11 @@
 
 static void on_silence(struct net_timer *t);
 
-/* Four questions go unanswered before the owner is given up. */
+#define QUESTIONS 4 /* go unanswered before the owner is given up */
+
 static void await(struct follow *w)
 {
-	net_timer_set(&w->timer, w->fill->env->options->owner_silence / 4 + 1);
+	net_timer_set(&w->timer, w->fill->env->options->owner_silence / (QUESTIONS + 1) + 1);
 }
 
 int follow_begin(struct fill *f)
@@ -28,7 +29,6 @@ int follow_begin(struct fill *f)
 	w->number = m.whom;
 	w->fd = -1;
 	w->fill = f;
-	w->heard_ms = net_loop_now_ms(env->loop);
 	net_timer_init(&w->timer, env->loop, on_silence);
 	f->follow = w;
 	await(w);
@@ -224,21 +224,24 @@ static void give_up(struct fill *f)
 	look_again(f, false);
 }
 
+/* Between two questions the loop has read what came: a stall of our own is not taken for the owner's. */
 static void on_silence(struct net_timer *t)
 {
 	struct follow *w = container_of(t, struct follow, timer);
 	struct fill *f = w->fill;
 	struct link_message m = {.type = SHARE_ASK, .id = f->share_id, .whom = w->number};
-	uint64_t now = net_loop_now_ms(f->env->loop), most = f->env->options->owner_silence;
 
 	check_magic(f, FILL_MAGIC);
-	if (now - w->heard_ms >= most) {
+	if (w->asked >= QUESTIONS) {
 		give_up(f);
 		return;
 	}
-	await(w);
-	if (now - w->heard_ms >= most / 4)
+	if (!w->heard) {
+		w->asked++;
 		link_send(w->link, &m, view_make(NULL, 0), NULL, 0);
+	}
+	w->heard = false;
+	await(w);
 }
 
 void follow_message(struct fill *f, const struct link_message *m, struct view payload,
@@ -248,7 +251,8 @@ void follow_message(struct fill *f, const struct link_message *m, struct view pa
 
 	if (w->over)
 		return;
-	w->heard_ms = net_loop_now_ms(f->env->loop);
+	w->heard = true;
+	w->asked = 0;
 	switch ((enum share_type)m->type) {
 	case SHARE_HEAD:
 		on_head(f, payload);

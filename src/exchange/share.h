@@ -60,7 +60,8 @@ struct follow {
 	bool over;         /* nothing more comes from the owner */
 	struct fill *fill;
 	struct net_timer timer;
-	uint64_t heard_ms; /* when the owner spoke last */
+	bool heard;        /* from the owner, since the timer last went off */
+	unsigned asked;    /* questions that it has not answered */
 };
 
 /* What the board says of a body: its file's turn above its length there. Grows like the length. */
