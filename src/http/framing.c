@@ -8,7 +8,16 @@
 struct lengths {
 	const struct http_field *te, *cl;
 	unsigned tes, cls;
+	bool spaced; /* one of them has white space before its colon */
 };
+
+/* RFC 9112 §5.1 has it taken away in answers; but who did not know that saw no length there. */
+static bool is_spaced(const struct http_field *f)
+{
+	char c = f->name.ptr[f->name.len];
+
+	return c == ' ' || c == '\t';
+}
 
 static struct lengths find_lengths(const struct http_head *h)
 {
@@ -18,9 +27,11 @@ static struct lengths find_lengths(const struct http_head *h)
 		if (h->fields[i].id == HTTP_TRANSFER_ENCODING) {
 			l.te = &h->fields[i];
 			l.tes++;
+			l.spaced |= is_spaced(l.te);
 		} else if (h->fields[i].id == HTTP_CONTENT_LENGTH) {
 			l.cl = &h->fields[i];
 			l.cls++;
+			l.spaced |= is_spaced(l.cl);
 		}
 	}
 	return l;
@@ -117,6 +128,8 @@ int http_response_framing(const struct http_head *h, enum http_method method,
 		*length = 0;
 		return 0;
 	}
+	if (l.spaced)
+		return http_refuse(fault, 502, "White space stands before the colon of a field that frames the message.");
 	if (l.tes) {
 		err = check_transfer_encoding(h, &l, false, fault);
 		*framing = HTTP_BODY_CHUNKED;

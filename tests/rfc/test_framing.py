@@ -152,6 +152,8 @@ BAD_RESPONSES = [
     ("folded", OK + b"X-A: 1\r\n folded\r\nContent-Length: 1\r\n\r\nx"), ("no colon", OK + b"nonsense\r\nContent-Length: 1\r\n\r\nx"),
     ("empty name", OK + b": value\r\nContent-Length: 1\r\n\r\nx"), ("NUL in a value", OK + b"X-A: a\x00b\r\nContent-Length: 1\r\n\r\nx"),
     ("bare CR in a value", OK + b"X-A: a\rX-B: b\r\nContent-Length: 1\r\n\r\nx"), ("half a head", OK + b"Content-Le"),
+    ("length, space before colon", OK + b"Content-Length : 1\r\n\r\nx"),
+    ("chunked, space before colon", OK + b"Transfer-Encoding : chunked\r\n\r\n" + chunked([b"abc"])),
     ("bare LF", b"HTTP/1.1 200 OK\nCache-Control: max-age=600\nContent-Length: 3\n\nabc"),
     ("white space before the first field", b"HTTP/1.1 200 OK\r\n X-A: 1\r\nContent-Length: 1\r\n\r\nx"),
 ]
@@ -172,7 +174,7 @@ def test_bad_response(way, data):
 
 def test_white_space_before_a_colon_of_an_answer(way):
     """§5.1: a proxy removes it."""
-    way.on(OK + b"X-A : 1\r\nX-B\t: 2\r\nContent-Length : 4\r\n\r\nbody")
+    way.on(OK + b"X-A : 1\r\nX-B\t: 2\r\nContent-Length: 4\r\n\r\nbody")
     a, b = way.twice()
     for r in (a, b):
         assert r.status == 200 and r.body == b"body" and r.get("X-A") == "1" and r.get("X-B") == "2"

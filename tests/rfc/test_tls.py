@@ -169,3 +169,12 @@ def test_immutable_of_uncertain_length(tls):
     tls.settle()
     tls.ask("Cache-Control: max-age=0")
     assert tls.count() == 2
+
+
+def test_white_space_before_a_colon(tls):
+    """RFC 9112 §5.1; but of framing nobody may see another one than larder (§11.2)."""
+    tls.on(b"HTTP/1.1 200 OK\r\nCache-Control: max-age=600\r\nX-A : 1\r\nContent-Length: 4\r\n\r\nbody")
+    for r in tls.twice():
+        assert r.status == 200 and r.body == b"body" and r.get("X-A") == "1"
+    tls.on(b"HTTP/1.1 200 OK\r\nCache-Control: max-age=600\r\nContent-Length : 4\r\n\r\nbody", path="/length")
+    assert tls.ask(path="/length").status == 502
