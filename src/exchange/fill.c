@@ -167,6 +167,10 @@ void fill_detach(struct exchange *x)
 
 void fill_left(struct fill *f)
 {
+	if (f->pf) {
+		part_fetch_judge(f->pf->part);
+		return;
+	}
 	if (f->nreaders == 0 && f->nfollowers == 0 && (f->follow || !worth_finishing(f)))
 		stop(f);
 }

@@ -238,7 +238,8 @@ static bool can_share(const struct fill *f)
 /* What the present state of the fill is to one follower. */
 static void show(struct fill *f, struct follower *w)
 {
-	if (w->told || f->state == FILL_HEAD || f->state == FILL_HELD)
+	/* Of a new part they read the record, once it is there. */
+	if (w->told || f->state == FILL_HEAD || f->state == FILL_HELD || f->opens)
 		return;
 	if ((f->state != FILL_FAILED && (!f->joinable || f->invalidated)) || !can_share(f)) {
 		send_away(f, w);
