@@ -288,7 +288,7 @@ static int note_stored(struct fill *f, struct exchange *x, const struct store_hi
 	if (validate)
 		err = note_old(f, validate, x->unconditional, &validators);
 	if (x->open_range.ptr) {
-		f->asks_range = true;
+		f->asks_range = arena_view(&f->arena, x->open_range);
 		buf_printf(&validators, "Range: %.*s\r\n", VFMT(x->open_range));
 		err = err ? err : validators.err;
 	}

@@ -338,19 +338,26 @@ void part_join(struct exchange *x, struct part *p, const char *fwd)
 	go_on(x);
 }
 
+/* What has just been validated would be found again: it is left alone. */
+static struct step unusable(struct exchange *x, const char *fwd)
+{
+	x->alone |= fwd != NULL;
+	return STEP(step_miss);
+}
+
 struct step part_answer(struct exchange *x, struct store_hit *hit, const char *fwd, unsigned status)
 {
 	struct part *p;
 
 	if (x->no_part)
-		return STEP(step_miss);
+		return unusable(x, fwd);
 	p = of_hit(x, hit);
 	if (!p)
 		return reply_error(x, 503, NULL, "Out of memory.");
 	if (p->dead) {
 		/* The store has yet to take it away. */
 		part_unref(p);
-		return STEP(step_miss);
+		return unusable(x, fwd);
 	}
 	x->part_status = status;
 	part_join(x, p, fwd);

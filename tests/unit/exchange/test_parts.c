@@ -240,6 +240,8 @@ START_TEST(opened)
 		 "Cache-Control: max-age=9\r\nContent-Range: bytes 10-19/32\r\n", false},
 		{P206 "Content-Range: bytes 10-19/*\r\n", false},
 		{P206 "Content-Range: bytes 10-18/32\r\n", false},
+		{P206 "Content-Range: bytes 11-20/32\r\n", false},
+		{P206 "Content-Range: bytes 0-9/32\r\n", false},
 		{P206, false},
 		{"HTTP/1.1 206 P\r\nCache-Control: private\r\nETag: \"a\"\r\nContent-Range: bytes 10-19/32\r\n", false},
 		{"HTTP/1.1 206 P\r\nCache-Control: no-store\r\nETag: \"a\"\r\nContent-Range: bytes 10-19/32\r\n", false},
@@ -602,7 +604,7 @@ int main(void)
 	tcase_add_loop_test(one, answers, 0, 13);
 	tcase_add_loop_test(one, judged, 0, 40);
 	tcase_add_test(one, changed);
-	tcase_add_loop_test(one, opened, 0, 15);
+	tcase_add_loop_test(one, opened, 0, 17);
 	tcase_add_test(one, shared);
 	tcase_add_test(one, joined);
 	tcase_add_loop_test(one, kept, 0, 2);
