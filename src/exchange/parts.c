@@ -89,13 +89,13 @@ static struct part *make(struct exchange_env *env, struct view key, struct hash1
 	return NULL;
 }
 
-/* Everywhere the same for the same bytes. */
-static void name_body(struct part *p)
+void part_take_file(struct part *p, struct store_file *file)
 {
-	struct view v = part_validator(buf_view(&p->head), &p->meta);
-	struct hash128 h = hash_128(v, p->key.hash.lo ^ p->length);
+	uint64_t inode = store_part_inode(file);
 
-	p->body = (struct hash128){h.hi ^ p->key.hash.hi, h.lo};
+	p->file = file;
+	/* Everywhere the same for the same file: what is on its way into another one is of no use here. */
+	p->body = hash_128(view_make(&inode, sizeof(inode)), p->key.hash.lo ^ p->key.hash.hi);
 }
 
 struct part *part_new(struct fill *f, uint64_t length)
@@ -107,7 +107,6 @@ struct part *part_new(struct fill *f, uint64_t length)
 		return NULL;
 	p->meta = f->meta;
 	p->origin = f->info.addr;
-	name_body(p);
 	return p;
 }
 
@@ -171,8 +170,7 @@ static struct part *of_hit(struct exchange *x, struct store_hit *hit)
 			return NULL;
 		p->id = r->id;
 		p->meta = r->meta;
-		p->file = store_hit_take_file(hit);
-		name_body(p);
+		part_take_file(p, store_hit_take_file(hit));
 	}
 	if (refresh(p, hit) == 0)
 		return p;

@@ -147,12 +147,15 @@ static void move_readers(struct fill *f, struct part *p, struct part_fetch *pf)
 static int open_part(struct fill *f, const struct http_range *range, uint64_t total)
 {
 	struct part *p = part_new(f, total);
-	struct part_fetch *pf;
+	struct part_fetch *pf = NULL;
+	struct store_file *file;
 
 	if (!p)
 		return LARDER_ENOMEM;
-	pf = store_part_new(p->store, &p->key, total, &p->file) ? NULL :
-	     part_fetch_adopt(p, f, range->first, range->last + 1);
+	if (store_part_new(p->store, &p->key, total, &file) == 0) {
+		part_take_file(p, file);
+		pf = part_fetch_adopt(p, f, range->first, range->last + 1);
+	}
 	if (!pf) {
 		part_unref(p);
 		return LARDER_ENOMEM;
