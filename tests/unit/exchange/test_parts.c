@@ -322,9 +322,7 @@ START_TEST(joined)
 	bring(1, 20, 22);
 	peer_got(&a, 206, "klmnopqrst");
 	peer_got(&b, 206, "nopqrstuv");
-	peer_fini(&a);
-	peer_fini(&b);
-	peer_fini(&c);
+	peer_fini(&a), peer_fini(&b), peer_fini(&c);
 	store_settle();
 	ck_assert_uint_eq(fake_store.extents, 2);
 }
@@ -367,8 +365,7 @@ END_TEST
 /* Whatever else may not be put together later is not kept. */
 START_TEST(not_kept)
 {
-	static const char *const heads[] = {
-		OK_HEAD "Cache-Control: max-age=60\r\n",
+	static const char *const heads[] = {OK_HEAD "Cache-Control: max-age=60\r\n",
 		OK_HEAD "Cache-Control: max-age=60\r\nETag: W/\"a\"\r\n",
 		OK_HEAD "Cache-Control: no-store\r\nETag: \"a\"\r\n",
 		OK_HEAD "Cache-Control: max-age=60\r\nETag: \"a\"\r\nAccept-Ranges: none\r\n",
