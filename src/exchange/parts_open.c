@@ -50,8 +50,8 @@ static bool becomes_part(struct fill *f, struct http_head *h, uint64_t length, b
 	if (!v.ptr || http_content_range_parse(v, range, total) != 1 || *total == HTTP_LENGTH_UNKNOWN ||
 	    (length != HTTP_LENGTH_UNKNOWN && length != range->last - range->first + 1))
 		return false;
-	/* RFC 9110 §14.4: what was asked for, or a part of it. */
-	if (http_range_parse(f->asks_range, *total, &asked, 1, &n) != HTTP_RANGE_SOME || range->first < asked.first ||
+	/* RFC 9110 §14.4: what was asked for, or the beginning of it. */
+	if (http_range_parse(f->asks_range, *total, &asked, 1, &n) != HTTP_RANGE_SOME || range->first != asked.first ||
 	    range->last > asked.last)
 		return false;
 	for (unsigned i = 0; i < h->nfields; i++)
