@@ -49,6 +49,9 @@ bool store_accepts_part(const struct store *s, uint64_t length);
 int store_part_new(struct store *s, const struct store_key *key, uint64_t length,
                    struct store_file **out);
 
+/* Names the file in all processes, as long as one of them has it open. */
+uint64_t store_part_inode(const struct store_file *f);
+
 struct store_run {
 	uint64_t reserved, used; /* bytes within the cap, until a record accounts for them */
 };

@@ -2,8 +2,8 @@
  * Which bytes of bodies that are stored in part are being fetched at the moment, by whoever, in memory that
  * the processes of a pool share: it is part of the board.
  *
- * Vocabulary: *claim* = a stretch of one body that one member fetches, from its first byte on; *body* = the hash
- * of a key, a strong validator and a length.
+ * Vocabulary: *claim* = a stretch of one body that one member fetches, from its first byte on; *body* = a hash that
+ * names the file it goes to.
  *
  * What is fetched so goes straight into the part's file, which all processes can read: who finds a claim needs
  * to know no more than how far it has come.

@@ -373,7 +373,7 @@ struct fill {
 	struct follow *follow;       /* what is read is another process's */
 
 	/* Bodies stored in part. */
-	bool asks_range;             /* for one range, to be kept */
+	struct view asks_range;      /* for that range alone, to be kept; NULL: it does not */
 	struct part *opens;          /* that came of it, until its record is there */
 	struct part_fetch *pf;       /* it fetches for a part: has no readers and no spool */
 	bool keeping;                /* what came before it broke off is being stored */

@@ -298,7 +298,7 @@ static int note_stored(struct fill *f, struct exchange *x, const struct store_hi
 	if (err > 0)
 		err = 0;
 	if (x->open_range.ptr) {
-		f->asks_range = true;
+		f->asks_range = arena_view(&f->arena, x->open_range);
 		buf_printf(&validators, "Range: %.*s\r\n", VFMT(x->open_range));
 		err = err ? err : validators.err;
 	}

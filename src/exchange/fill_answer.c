@@ -216,7 +216,7 @@ int fill_on_head(void *arg, const struct http_head *head, uint64_t length, const
 		if (err || f->pf)
 			return err;
 	}
-	if (f->asks_range && tagged) {
+	if (f->asks_range.ptr && tagged) {
 		err = part_open(f, &h, length, http_find(head, HTTP_DATE, 0) != NULL);
 		if (err)
 			return err < 0 ? err : 0;

@@ -89,13 +89,13 @@ static struct part *make(struct exchange_env *env, struct view key, struct hash1
 	return NULL;
 }
 
-/* Everywhere the same for the same bytes. */
-static void name_body(struct part *p)
+void part_take_file(struct part *p, struct store_file *file)
 {
-	struct view v = part_validator(buf_view(&p->head), &p->meta);
-	struct hash128 h = hash_128(v, p->key.hash.lo ^ p->length);
+	uint64_t inode = store_part_inode(file);
 
-	p->body = (struct hash128){h.hi ^ p->key.hash.hi, h.lo};
+	p->file = file;
+	/* Everywhere the same for the same file: what is on its way into another one is of no use here. */
+	p->body = hash_128(view_make(&inode, sizeof(inode)), p->key.hash.lo ^ p->key.hash.hi);
 }
 
 struct part *part_new(struct fill *f, uint64_t length)
@@ -107,7 +107,6 @@ struct part *part_new(struct fill *f, uint64_t length)
 		return NULL;
 	p->meta = f->meta;
 	p->origin = f->info.addr;
-	name_body(p);
 	return p;
 }
 
@@ -171,8 +170,7 @@ static struct part *of_hit(struct exchange *x, struct store_hit *hit)
 			return NULL;
 		p->id = r->id;
 		p->meta = r->meta;
-		p->file = store_hit_take_file(hit);
-		name_body(p);
+		part_take_file(p, store_hit_take_file(hit));
 	}
 	if (refresh(p, hit) == 0)
 		return p;
@@ -338,19 +336,26 @@ void part_join(struct exchange *x, struct part *p, const char *fwd)
 	go_on(x);
 }
 
+/* What has just been validated would be found again: it is left alone. */
+static struct step unusable(struct exchange *x, const char *fwd)
+{
+	x->alone |= fwd != NULL;
+	return STEP(step_miss);
+}
+
 struct step part_answer(struct exchange *x, struct store_hit *hit, const char *fwd, unsigned status)
 {
 	struct part *p;
 
 	if (x->no_part)
-		return STEP(step_miss);
+		return unusable(x, fwd);
 	p = of_hit(x, hit);
 	if (!p)
 		return reply_error(x, 503, NULL, "Out of memory.");
 	if (p->dead) {
 		/* The store has yet to take it away. */
 		part_unref(p);
-		return STEP(step_miss);
+		return unusable(x, fwd);
 	}
 	x->part_status = status;
 	part_join(x, p, fwd);

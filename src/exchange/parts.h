@@ -79,6 +79,8 @@ void part_unref(struct part *p);
 /* A part for what a fill is about to receive: key, Vary and selecting text are the fill's. Takes the fill's head and
  * meta over. NULL: out of memory. */
 struct part *part_new(struct fill *f, uint64_t length);
+/* Takes the reference over. */
+void part_take_file(struct part *p, struct store_file *file);
 /* There is more to read, or nothing will come: those who wait go on. */
 void part_tell(struct part *p);
 /* What the part's record is called. */

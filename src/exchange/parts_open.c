@@ -43,9 +43,15 @@ static bool becomes_part(struct fill *f, struct http_head *h, uint64_t length, b
 {
 	struct view v = http_only(h, HTTP_CONTENT_RANGE);
 	struct http_head whole = *h;
+	struct http_range asked;
+	unsigned n;
 
 	if (!v.ptr || http_content_range_parse(v, range, total) != 1 || *total == HTTP_LENGTH_UNKNOWN ||
 	    (length != HTTP_LENGTH_UNKNOWN && length != range->last - range->first + 1))
+		return false;
+	/* RFC 9110 §14.4: what was asked for, or the beginning of it. */
+	if (http_range_parse(f->asks_range, *total, &asked, 1, &n) != HTTP_RANGE_SOME || range->first != asked.first ||
+	    range->last > asked.last)
 		return false;
 	for (unsigned i = 0; i < h->nfields; i++)
 		h->fields[i].hop |= h->fields[i].id == HTTP_CONTENT_RANGE;
@@ -141,12 +147,15 @@ static void move_readers(struct fill *f, struct part *p, struct part_fetch *pf)
 static int open_part(struct fill *f, const struct http_range *range, uint64_t total)
 {
 	struct part *p = part_new(f, total);
-	struct part_fetch *pf;
+	struct part_fetch *pf = NULL;
+	struct store_file *file;
 
 	if (!p)
 		return LARDER_ENOMEM;
-	pf = store_part_new(p->store, &p->key, total, &p->file) ? NULL :
-	     part_fetch_adopt(p, f, range->first, range->last + 1);
+	if (store_part_new(p->store, &p->key, total, &file) == 0) {
+		part_take_file(p, file);
+		pf = part_fetch_adopt(p, f, range->first, range->last + 1);
+	}
 	if (!pf) {
 		part_unref(p);
 		return LARDER_ENOMEM;

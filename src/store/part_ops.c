@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "log/log.h"
@@ -41,6 +42,13 @@ int store_part_new(struct store *s, const struct store_key *key, uint64_t length
 	}
 	*out = files_add_part(s, &name, length, fd, temp);
 	return *out ? 0 : LARDER_ENOMEM;
+}
+
+uint64_t store_part_inode(const struct store_file *f)
+{
+	struct stat st;
+
+	return fstat(f->fd, &st) ? 0 : st.st_ino;
 }
 
 static int write_all(int fd, struct view data, uint64_t offset)

@@ -69,10 +69,10 @@ class File:
             upto = min(end, at + 65536, first + die if die is not None and first + die > at else end)
             if self.gate and at >= half and not self.gate.wait(20):
                 return None
+            with self.lock:  # before a client can see it
+                self.sent += upto - at
             if not conn.send(self.body[at:upto]):
                 return None
-            with self.lock:
-                self.sent += upto - at
             at = upto
             if die is not None and at - first >= die:
                 conn.close()

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -45,6 +46,13 @@ int store_part_new(struct store *s, const struct store_key *key, uint64_t length
 	*out = shelf_file("", 0, (size_t)length);
 	rig_quiet--;
 	return 0;
+}
+
+uint64_t store_part_inode(const struct store_file *f)
+{
+	struct stat st;
+
+	return fstat(f->fd, &st) ? 0 : st.st_ino;
 }
 
 int store_part_write(struct store *s, struct store_run *run, struct store_file *f, uint64_t offset,

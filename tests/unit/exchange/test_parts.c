@@ -210,8 +210,7 @@ START_TEST(changed)
 	far_answer(1, OK_HEAD "Cache-Control: max-age=60\r\nETag: \"b\"\r\nContent-Length: 12\r\n", "ABCDEFGHIJKL");
 	peer_got(&a, 200, "ABCDEFGHIJKL");
 	peer_got(&b, 206, "CDEF");
-	peer_fini(&a);
-	peer_fini(&b);
+	peer_fini(&a), peer_fini(&b);
 	store_settle();
 	ck_assert_uint_eq(nfars, 2);
 	ck_assert_uint_eq(fake_store.nrows, 1);
@@ -240,6 +239,9 @@ START_TEST(opened)
 		 "Cache-Control: max-age=9\r\nContent-Range: bytes 10-19/32\r\n", false},
 		{P206 "Content-Range: bytes 10-19/*\r\n", false},
 		{P206 "Content-Range: bytes 10-18/32\r\n", false},
+		{P206 "Content-Range: bytes 11-20/32\r\n", false},
+		{P206 "Content-Range: bytes 0-9/32\r\n", false},
+		{P206 "Content-Range: bytes 11-19/32\r\n", false},
 		{P206, false},
 		{"HTTP/1.1 206 P\r\nCache-Control: private\r\nETag: \"a\"\r\nContent-Range: bytes 10-19/32\r\n", false},
 		{"HTTP/1.1 206 P\r\nCache-Control: no-store\r\nETag: \"a\"\r\nContent-Range: bytes 10-19/32\r\n", false},
@@ -320,9 +322,7 @@ START_TEST(joined)
 	bring(1, 20, 22);
 	peer_got(&a, 206, "klmnopqrst");
 	peer_got(&b, 206, "nopqrstuv");
-	peer_fini(&a);
-	peer_fini(&b);
-	peer_fini(&c);
+	peer_fini(&a), peer_fini(&b), peer_fini(&c);
 	store_settle();
 	ck_assert_uint_eq(fake_store.extents, 2);
 }
@@ -365,8 +365,7 @@ END_TEST
 /* Whatever else may not be put together later is not kept. */
 START_TEST(not_kept)
 {
-	static const char *const heads[] = {
-		OK_HEAD "Cache-Control: max-age=60\r\n",
+	static const char *const heads[] = {OK_HEAD "Cache-Control: max-age=60\r\n",
 		OK_HEAD "Cache-Control: max-age=60\r\nETag: W/\"a\"\r\n",
 		OK_HEAD "Cache-Control: no-store\r\nETag: \"a\"\r\n",
 		OK_HEAD "Cache-Control: max-age=60\r\nETag: \"a\"\r\nAccept-Ranges: none\r\n",
@@ -475,7 +474,6 @@ START_TEST(invalidated)
 	store_settle();
 	ck_assert_uint_eq(fake_store.nrows, 0);
 	ask(&b, "20-25", "");
-	ck_assert_uint_eq(nfars, 4);
 	bring(3, 20, 26);
 	peer_got(&b, 206, "uvwxyz");
 	peer_fini(&a);
@@ -518,7 +516,6 @@ static void stop_loop(struct net_timer *t)
 	net_loop_stop(rig.loop);
 }
 
-/* Lets timers come, too. */
 static void pass(uint64_t ms)
 {
 	struct net_timer t;
@@ -591,31 +588,12 @@ START_TEST(across_processes)
 }
 END_TEST
 
-int main(void)
-{
-	Suite *suite = suite_create("exchange/parts");
-	TCase *one = tcase_create("one process"), *two = tcase_create("two processes");
-	SRunner *runner = srunner_create(suite);
-	int failed;
-
-	tcase_add_checked_fixture(one, open_rig, rig_close);
-	tcase_add_loop_test(one, answers, 0, 13);
-	tcase_add_loop_test(one, judged, 0, 40);
-	tcase_add_test(one, changed);
-	tcase_add_loop_test(one, opened, 0, 15);
-	tcase_add_test(one, shared);
-	tcase_add_test(one, joined);
-	tcase_add_loop_test(one, kept, 0, 2);
-	tcase_add_loop_test(one, not_kept, 0, 5);
-	tcase_add_loop_test(one, left, 0, 2);
-	tcase_add_loop_test(one, directives, 0, 3);
-	tcase_add_test(one, invalidated);
-	tcase_add_test(one, disk_fails);
-	tcase_add_loop_test(two, across_processes, 0, 3);
-	suite_add_tcase(suite, one);
-	suite_add_tcase(suite, two);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
-}
+UNIT_MAIN("exchange/parts", tcase_add_checked_fixture(tc, open_rig, rig_close);
+          tcase_add_loop_test(tc, answers, 0, 13); tcase_add_loop_test(tc, judged, 0, 40);
+          tcase_add_test(tc, changed); tcase_add_loop_test(tc, opened, 0, 18); tcase_add_test(tc, shared);
+          tcase_add_test(tc, joined); tcase_add_loop_test(tc, kept, 0, 2);
+          tcase_add_loop_test(tc, not_kept, 0, 5); tcase_add_loop_test(tc, left, 0, 2);
+          tcase_add_loop_test(tc, directives, 0, 3); tcase_add_test(tc, invalidated);
+          tcase_add_test(tc, disk_fails);
+          suite_add_tcase(suite, tc); tc = tcase_create("pool"); tcase_set_timeout(tc, 60);
+          tcase_add_loop_test(tc, across_processes, 0, 3);)

@@ -1,6 +1,6 @@
 /* Every write, sync, link and open of the store fails once, each in its turn: nothing wrong is
  * served, the account is right, and the store goes on by itself. */
-#include "fixture.h"
+#include "partial.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -121,6 +121,39 @@ static void check_key(struct fix *f, unsigned k, uint64_t seed, bool stored)
 	ck_assert_msg(now || (before && !stored), "call %u: %s has another body", fail_at, keys[k]);
 }
 
+static struct partial a_part(void)
+{
+	return (struct partial){.item = {.key = "GET http://a.example/part", .body = body_of(1, 7)}};
+}
+
+/* What it is said to have is there. */
+static void check_part(struct fix *f)
+{
+	struct partial p = a_part();
+	struct store_extents have;
+	int ret = partial_find(f, &p, &have);
+
+	store_extents_fini(&have);
+	ck_assert_msg(ret > -100, "call %u: a part has other bytes than it says", fail_at);
+}
+
+static void work_in_part(struct fix *f)
+{
+	struct partial p = a_part();
+
+	if (partial_create(f, &p) == 0) {
+		partial_add(f, &p, 0, 40000);
+		check_part(f);
+		partial_add(f, &p, 50000, LARGE);
+		partial_close(f, &p);
+	}
+	check_part(f);
+	p = a_part();
+	if (partial_keep(f, &p, 90000) == 0)
+		partial_close(f, &p);
+	check_part(f);
+}
+
 /* New bodies under all keys, one of them removed before. */
 static void work(struct fix *f, uint64_t seed)
 {
@@ -131,6 +164,7 @@ static void work(struct fix *f, uint64_t seed)
 		check_key(f, k, seed, err == 0);
 	}
 	fix_remove(f, keys[3]);
+	work_in_part(f);
 }
 
 static void settled(struct fix *f, uint64_t seed)
@@ -146,8 +180,11 @@ static void settled(struct fix *f, uint64_t seed)
 		ck_assert_msg(fix_put(f, &it) == 0, "call %u: the store did not recover", fail_at);
 		ck_assert_int_eq(fix_get(f, keys[k], NULL, body_of(k, seed)), STORE_FOUND);
 	}
+	check_part(f);
+	ck_assert_int_eq(fix_remove(f, a_part().item.key), 0);
 	for (int i = 0; i < 3; i++)
 		ck_assert_int_eq(fix_remove(f, "GET http://nowhere/"), 0);
+	ck_assert_msg(partial_files(f) == 0, "call %u left a file in parts/", fail_at);
 	ck_assert_msg(fix_verify(f) == 0, "call %u left something behind", fail_at);
 	ck_assert_int_eq(store_usage(f->s, &u), 0);
 	ck_assert_uint_eq(u.records, ARRAY_LEN(keys));
