@@ -246,6 +246,11 @@ bool route_destination_allowed(struct exchange *x, const struct addr *origin);
 
 /* ---- lookup.c ---- */
 struct step step_lookup(struct exchange *x);
+/* Does the hit hold something that has to be released? (not of STORE_VARIES) */
+static inline bool lookup_found(int found)
+{
+	return found == STORE_FOUND || found == STORE_PART;
+}
 /* Nothing that is stored is of use. */
 struct step step_miss(struct exchange *x);
 /* After a validation: finds the stored response again, under another selecting text than the request's own where one

@@ -368,7 +368,7 @@ static bool stored_meanwhile(struct exchange *x, const struct store_hit *validat
 	found = lookup_now(x, &hit);
 	if (found <= 0)
 		return false;
-	other = found != STORE_FOUND || !validate || hit.record.id != validate->record.id;
+	other = !lookup_found(found) || !validate || hit.record.id != validate->record.id;
 	store_hit_done(s, &hit);
 	return other;
 }

@@ -174,7 +174,7 @@ void fill_freshen_others(struct fill *f, const struct http_head *res304)
 /* The stored response that the request would get, were it a GET. */
 static bool find_for_get(struct fill *f, struct store_hit *hit)
 {
-	return f->first && lookup_now(f->first, hit) == STORE_FOUND;
+	return f->first && lookup_found(lookup_now(f->first, hit));
 }
 
 void fill_update_by_head(struct fill *f, const struct http_head *res)

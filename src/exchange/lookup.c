@@ -69,7 +69,7 @@ static int find_other_coding(struct exchange *x, struct store_hit *hit)
 	if (a.found) {
 		x->selecting_view = buf_view(&x->selecting);
 		found = store_find(x->env->store, &x->key, &x->selecting_view, hit);
-		x->other_coding = found == STORE_FOUND;
+		x->other_coding = lookup_found(found);
 	}
 	return found;
 }
@@ -109,17 +109,18 @@ static int find_variant(struct exchange *x, const size_t *ends, unsigned n, stru
 	for (unsigned i = 0; i < n; i++) {
 		size_t from = i ? ends[i - 1] : 0;
 		struct view text = view_make(x->selecting.data + from, ends[i] - from);
-		int got = look(x, 2 + i, &text, found == STORE_FOUND ? &other : hit);
+		int got = look(x, 2 + i, &text, lookup_found(found) ? &other : hit);
 
-		if (found != STORE_FOUND) {
+		if (!lookup_found(found)) {
 			found = got;
 		} else if (got == STORE_COLD) {
 			store_hit_done(s, hit);
 			return got;
-		} else if (got == STORE_FOUND && other.record.meta.date > hit->record.meta.date) {
+		} else if (lookup_found(got) && other.record.meta.date > hit->record.meta.date) {
 			store_hit_done(s, hit);
 			*hit = other;
-		} else if (got == STORE_FOUND) {
+			found = got;
+		} else if (lookup_found(got)) {
 			store_hit_done(s, &other);
 		}
 		if (found == STORE_COLD)
@@ -163,7 +164,7 @@ int lookup_again(struct exchange *x, const struct view *selecting, uint64_t id, 
 	int found;
 
 	found = selecting ? store_find(x->env->store, &x->key, selecting, hit) : lookup_now(x, hit);
-	if (found != STORE_FOUND && found != STORE_PART)
+	if (!lookup_found(found))
 		return STORE_NONE;
 	if (hit->record.id == id)
 		return found;
@@ -316,7 +317,7 @@ static struct step step_find(struct exchange *x)
 	found = find(x, &hit);
 	if (found == STORE_COLD)
 		return STEP_WAIT;
-	if (found != STORE_FOUND && found != STORE_PART)
+	if (!lookup_found(found))
 		return step_miss(x);
 	next = judge(x, &hit, found == STORE_PART);
 	store_hit_done(x->env->store, &hit);
