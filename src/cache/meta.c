@@ -205,6 +205,22 @@ static bool never_stored(unsigned status)
 	}
 }
 
+/* Does it answer a field that the key does not hold (RFC 9110 §13.1, §14.2, §10.1.1)? */
+static bool answers_a_condition(const struct http_head *req, unsigned status)
+{
+	switch (status) {
+	case 412:
+		return http_find(req, HTTP_IF_MATCH, 0) || http_find(req, HTTP_IF_NONE_MATCH, 0) ||
+		       http_find(req, HTTP_IF_MODIFIED_SINCE, 0) || http_find(req, HTTP_IF_UNMODIFIED_SINCE, 0);
+	case 416:
+		return http_find(req, HTTP_RANGE, 0) != NULL;
+	case 417:
+		return http_find(req, HTTP_EXPECT, 0) != NULL;
+	default:
+		return false;
+	}
+}
+
 /* Does the response itself say how long it is fresh (RFC 9111 §4.2.1)? */
 static bool explicit_lifetime(const struct http_head *res, const struct cache_control *cc)
 {
@@ -255,7 +271,7 @@ enum cache_reason cache_judge(const struct cache_options *o, const struct http_h
 
 	if (res->status == 206)
 		return CACHE_STORE_PARTIAL;
-	if (never_stored(res->status) || (must_understand && !understood(res->status)))
+	if (never_stored(res->status) || answers_a_condition(req, res->status) || (must_understand && !understood(res->status)))
 		return CACHE_STORE_STATUS;
 	if (request_no_store(o, req))
 		return CACHE_STORE_REQUEST_NO_STORE;

@@ -84,6 +84,24 @@ bool op_urgent(const struct op *op)
 	       (op->kind == OP_INSERT && op->rec.h.blob == RECORD_PART);
 }
 
+void op_count(struct store *s, const struct op *op)
+{
+	if (op->kind == OP_INSERT && op->rec.h.blob == RECORD_PART) {
+		stat_add_mt(&s->stats->parts, 1);
+		stat_add_mt(&s->stats->insert_bytes, op->extent.end - op->extent.first);
+	} else if (op->kind == OP_INSERT) {
+		stat_add_mt(&s->stats->inserts, 1);
+		stat_add_mt(&s->stats->insert_bytes, op->rec.h.length);
+	} else if (op->kind == OP_PART_EXTEND) {
+		stat_add_mt(&s->stats->part_extents, 1);
+		stat_add_mt(&s->stats->insert_bytes, op->extent.end - op->extent.first);
+	} else if (op->kind == OP_PART_FINISH) {
+		stat_add_mt(&s->stats->parts_completed, 1);
+	} else if (op->kind == OP_UPDATE) {
+		stat_add_mt(&s->stats->updates, 1);
+	}
+}
+
 int op_fd(const struct op *op)
 {
 	return op->file ? op->file->fd : op->spool->fd;

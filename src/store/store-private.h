@@ -289,6 +289,8 @@ struct op *op_new(struct store *s, enum op_kind kind, const struct store_key *ke
                   const struct store_record *record, store_done_fn *done, void *arg);
 /* Does somebody wait for it: for a removal, or for a new part, which others want to add to? */
 bool op_urgent(const struct op *op);
+/* It has been committed. Any thread. */
+void op_count(struct store *s, const struct op *op);
 /* The file that has to be on disk before it. */
 int op_fd(const struct op *op);
 /* Queues it; frees it if that fails. */

@@ -297,24 +297,6 @@ static void put_back(struct batch *b, struct op_list *applied)
 	}
 }
 
-static void count(struct store *s, const struct op *op)
-{
-	if (op->kind == OP_INSERT && op->rec.h.blob == RECORD_PART) {
-		stat_add_mt(&s->stats->parts, 1);
-		stat_add_mt(&s->stats->insert_bytes, op->extent.end - op->extent.first);
-	} else if (op->kind == OP_INSERT) {
-		stat_add_mt(&s->stats->inserts, 1);
-		stat_add_mt(&s->stats->insert_bytes, op->rec.h.length);
-	} else if (op->kind == OP_PART_EXTEND) {
-		stat_add_mt(&s->stats->part_extents, 1);
-		stat_add_mt(&s->stats->insert_bytes, op->extent.end - op->extent.first);
-	} else if (op->kind == OP_PART_FINISH) {
-		stat_add_mt(&s->stats->parts_completed, 1);
-	} else if (op->kind == OP_UPDATE) {
-		stat_add_mt(&s->stats->updates, 1);
-	}
-}
-
 static void settle(struct store *s, struct batch *b, struct op_list *applied, int err)
 {
 	struct op *op;
@@ -325,7 +307,7 @@ static void settle(struct store *s, struct batch *b, struct op_list *applied, in
 			continue;
 		if (op->linked && op->spool)
 			spool_unreserve(op->spool);
-		count(s, op);
+		op_count(s, op);
 	}
 	TAILQ_CONCAT(&b->done, applied, link);
 }

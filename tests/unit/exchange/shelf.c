@@ -256,12 +256,6 @@ uint64_t store_file_ready(struct store *s, struct store_file *f, uint64_t offset
 
 /* ---- Spools ---- */
 
-bool store_accepts(const struct store *s, uint64_t length)
-{
-	(void)s;
-	return length == HTTP_LENGTH_UNKNOWN || length <= fake_store.accepts_max;
-}
-
 struct store_spool *store_spool_new(struct store *s, uint64_t expected)
 {
 	struct store_spool *sp;
@@ -429,6 +423,11 @@ struct row *shelf_row(uint64_t id)
 	return NULL;
 }
 
+struct row *shelf_older(struct row *row)
+{
+	return row ? TAILQ_PREV(row, rows, link) : TAILQ_LAST(&store.rows, rows);
+}
+
 void shelf_drop(struct row *row)
 {
 	TAILQ_REMOVE(&store.rows, row, link);
@@ -456,81 +455,11 @@ int store_remove(struct store *s, const struct store_key *key, store_done_fn *do
 	return queue(JOB_REMOVE, key, NULL, NULL, done, arg, 0);
 }
 
-int store_alias(struct store *s, const struct store_key *key, const struct store_record *record,
-                struct view from, uint64_t id, store_done_fn *done, void *arg)
-{
-	(void)s, (void)from;
-	return queue(JOB_ALIAS, key, record, NULL, done, arg, id);
-}
-
-int store_remove_one(struct store *s, const struct store_key *key, const struct store_record *record,
-                     uint64_t id, store_done_fn *done, void *arg)
-{
-	(void)s;
-	return queue(JOB_REMOVE_ONE, key, record, NULL, done, arg, id);
-}
-
-void store_variants(struct store *s, const struct store_key *key, unsigned max,
-                    bool (*each)(void *arg, const struct store_record *r), void *arg)
-{
-	struct row *row;
-
-	(void)s;
-	TAILQ_FOREACH_REVERSE(row, &store.rows, rows, link) {
-		struct store_record r = row->r;
-
-		if (!view_eq(buf_view(&row->key), key->text) || !row->vary.len || !max)
-			continue;
-		max--;
-		r.selecting = buf_view(&row->selecting);
-		r.vary = buf_view(&row->vary);
-		r.head = buf_view(&row->head);
-		r.id = row->id;
-		INTO(max = each(arg, &r) ? max : 0);
-	}
-}
-
-uint64_t store_purges(const struct store *s)
-{
-	(void)s;
-	return fake_store.purges;
-}
-
-bool store_purged_since(struct store *s, uint64_t since, struct view key, struct view tags)
-{
-	(void)s, (void)tags;
-	return fake_store.purges > since && view_eq(key, view_of(fake_store.purged));
-}
-
 static void on_purge(const struct row *job, void *arg, int err)
 {
 	struct store_purged n = {0, !err};
 
 	job->purged(arg, 0, &n);
-}
-
-int store_purge_key(struct store *s, const struct store_key *key, bool soft, store_purged_fn *done, void *arg)
-{
-	int err = queue(JOB_REMOVE, key, NULL, NULL, NULL, arg, 0);
-
-	(void)s, (void)soft;
-	if (!err)
-		TAILQ_LAST(&store.jobs, rows)->purged = done;
-	return err;
-}
-
-/* Nothing here has tags. */
-int store_purge(struct store *s, const struct store_purge *what, store_purged_fn *done, void *arg)
-{
-	struct store_key none = {.text = what->text};
-
-	return store_purge_key(s, &none, what->soft, done, arg);
-}
-
-int store_groups(struct store *s, const struct store_key *key, struct buf *out)
-{
-	(void)s, (void)key, (void)out;
-	return 0;
 }
 
 /* Removes what has the key (and selecting text). */

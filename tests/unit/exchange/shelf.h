@@ -39,6 +39,8 @@ int shelf_queue(enum job_kind kind, const struct store_key *key, const struct st
 uint64_t shelf_next_id(struct store *s);
 /* The record, or NULL. */
 struct row *shelf_row(uint64_t id);
+/* The one stored before it; NULL: the newest. */
+struct row *shelf_older(struct row *row);
 void shelf_drop(struct row *row);
 /* A file of `length` bytes that begins with those. */
 struct store_file *shelf_file(const void *p, size_t len, size_t length);
