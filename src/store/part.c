@@ -111,7 +111,7 @@ int part_take(struct write *w, struct op *op, struct hash128 row)
 	struct pool *p = w->s->pool;
 	struct blob_source from = {.length = r->h.length};
 	char path[BLOB_PATH_MAX];
-	uint64_t blocks;
+	uint64_t blocks = 0;
 	int err;
 
 	from.fd = op->file ? op->file->fd : op->spool->fd;
@@ -311,7 +311,7 @@ static int extend(struct write *w, struct op *op, struct hash128 row, bool *fata
 	struct write_cost cost = extend_cost;
 	struct store_extents have = {0};
 	struct record old;
-	uint64_t blocks, was;
+	uint64_t blocks = 0, was;
 	int ret = find(w, op, row, &old);
 
 	if (ret <= 0) {
