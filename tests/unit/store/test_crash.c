@@ -1,5 +1,5 @@
 /* Several processes write and are killed at random: what was acknowledged stays, byte for byte. */
-#include "fixture.h"
+#include "partial.h"
 
 #include <signal.h>
 #include <sys/mman.h>
@@ -13,7 +13,7 @@
 #define KEYS     64
 #define BODY_MAX 200000
 
-static char bytes[BODY_MAX];
+static char bytes[BODY_MAX], part_bytes[BODY_MAX];
 
 struct shared {
 	uint32_t acked[WRITERS][KEYS]; /* generation of the body, 0: none */
@@ -105,9 +105,31 @@ static void purge_one(struct fix *f, struct shared *shared, unsigned w, unsigned
 		f->pending++;
 }
 
+static struct partial a_part(void)
+{
+	return (struct partial){.item = {.key = "GET http://shared.example/part",
+	                                 .body = fix_bytes(part_bytes, BODY_MAX, 77)}};
+}
+
+/* All writers put stretches into the same body, and take it away now and then. */
+static void work_in_part(struct fix *f, unsigned w, unsigned n)
+{
+	struct partial p = a_part();
+	uint64_t at = (n * 7919 + w * 104729) % (BODY_MAX - 9000);
+
+	if (n % 50 == 49)
+		fix_remove(f, p.item.key);
+	if (partial_open(f, &p) && partial_create(f, &p))
+		return;
+	partial_add(f, &p, at, at + 9000);
+	if (n % 20 == 19)
+		partial_finish(f, &p);
+	partial_close(f, &p);
+}
+
 static void writer(struct fix *f, struct shared *shared, unsigned w)
 {
-	unsigned k = 0;
+	unsigned k = 0, n = w;
 
 	/* A failed test leaves none of them. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -119,6 +141,7 @@ static void writer(struct fix *f, struct shared *shared, unsigned w)
 		purge_one(f, shared, w, k = (k + 5) % KEYS);
 		if (f->pending)
 			fix_wait(f);
+		work_in_part(f, w, n++);
 	}
 }
 
@@ -135,6 +158,12 @@ static void wait_acks(struct shared *shared, uint64_t more)
 /* What was acknowledged, or what was asked for after it and may have been committed. */
 static void check_all(struct fix *f, struct shared *shared, bool evicts)
 {
+	struct partial p = a_part();
+	struct store_extents have;
+	int ret = partial_find(f, &p, &have);
+
+	store_extents_fini(&have);
+	ck_assert_msg(ret >= STORE_NONE, "the body in part is wrong: %d", ret);
 	struct store_hit hit;
 	char text[64];
 
@@ -215,7 +244,7 @@ START_TEST(killed_writers_lose_nothing)
 		nftw(f.dir, count_blob, 16, FTW_PHYS);
 		ck_assert_uint_eq(blob_files, u.blobs);
 		/* Nothing is left on account of the dead. */
-		ck_assert_uint_eq(u.allocated, u.index_bytes + u.blob_bytes);
+		ck_assert_uint_eq(u.allocated, u.index_bytes + u.blob_bytes + u.part_bytes);
 		ck_assert_uint_le(fix_du(&f), rows[_i].cap);
 		fix_close_store(&f);
 		store_home_free(f.home);
