@@ -45,6 +45,8 @@ int http_content_range_parse(struct view value, struct http_range *range, uint64
 /* The one content coding (RFC 9110 §8.4) of a response: none, one that zlib knows, or others (several, unknown). */
 enum http_coding { HTTP_CODING_NONE, HTTP_CODING_GZIP, HTTP_CODING_DEFLATE, HTTP_CODING_OTHER };
 enum http_coding http_content_coding(const struct http_head *res);
+/* A qvalue (§12.4.2) in thousandths; false if it is none. */
+bool http_weight_parse(struct view v, unsigned *weight);
 /* The weight, in thousandths, that a request's Accept-Encoding (§12.5.3) gives a coding ("gzip", "identity"); 0: it is
  * not taken. HTTP_CODING_UNSAID where there is no such field: all are. */
 enum { HTTP_CODING_UNSAID = -1 };

@@ -28,25 +28,6 @@ static bool put(struct preferences *p, struct view v, bool lower)
 	return true;
 }
 
-/* qvalue (RFC 9110 §12.4.2) in thousandths; false if it is none. */
-static bool parse_weight(struct view v, unsigned *weight)
-{
-	static const unsigned unit[] = {100, 10, 1};
-	unsigned w;
-
-	if (!v.len || v.len > 5 || (v.ptr[0] != '0' && v.ptr[0] != '1') ||
-	    (v.len > 1 && v.ptr[1] != '.'))
-		return false;
-	w = v.ptr[0] == '1' ? 1000 : 0;
-	for (size_t i = 2; i < v.len; i++) {
-		if (v.ptr[i] < '0' || v.ptr[i] > '9')
-			return false;
-		w += unit[i - 2] * (unsigned)(v.ptr[i] - '0');
-	}
-	*weight = w;
-	return w <= 1000;
-}
-
 /* Cuts before the next ';' outside of quotes. */
 static struct view cut_parameter(struct view *rest)
 {
@@ -73,7 +54,7 @@ static bool put_parameter(struct preferences *p, struct view parameter, unsigned
 
 	/* The weight has a place of its own, so that q=1, q=1.0 and none are one. */
 	if (view_ieq(name, V("q")))
-		return parse_weight(value, weight);
+		return http_weight_parse(value, weight);
 	return put(p, V(";"), false) && put(p, name, true) &&
 	       (!value.ptr || (put(p, V("="), false) && put(p, value, false)));
 }

@@ -26,21 +26,30 @@ enum http_coding http_content_coding(const struct http_head *res)
 	return coding;
 }
 
-/* qvalue (§12.4.2) in thousandths; one that is none counts as 1, which is what leaving it out means. */
+bool http_weight_parse(struct view v, unsigned *weight)
+{
+	static const unsigned unit[] = {100, 10, 1};
+	unsigned w;
+
+	if (!v.len || v.len > 5 || (v.ptr[0] != '0' && v.ptr[0] != '1') ||
+	    (v.len > 1 && v.ptr[1] != '.'))
+		return false;
+	w = v.ptr[0] == '1' ? 1000 : 0;
+	for (size_t i = 2; i < v.len; i++) {
+		if (v.ptr[i] < '0' || v.ptr[i] > '9')
+			return false;
+		w += unit[i - 2] * (unsigned)(v.ptr[i] - '0');
+	}
+	*weight = w;
+	return w <= 1000;
+}
+
+/* One that is none counts as 1, which is what leaving it out means. */
 static unsigned weight_of(struct view member)
 {
-	struct view q = http_param(member, V("q"));
-	unsigned w, unit = 100;
+	unsigned weight;
 
-	if (!q.len || q.len > 5 || (q.ptr[0] != '0' && q.ptr[0] != '1') || (q.len > 1 && q.ptr[1] != '.'))
-		return 1000;
-	w = q.ptr[0] == '1' ? 1000 : 0;
-	for (size_t i = 2; i < q.len; i++, unit /= 10) {
-		if (!http_char_is(q.ptr[i], HTTP_DIGIT))
-			return 1000;
-		w += unit * (unsigned)(q.ptr[i] - '0');
-	}
-	return w > 1000 ? 1000 : w;
+	return http_weight_parse(http_param(member, V("q")), &weight) ? weight : 1000;
 }
 
 static bool same_coding(struct view name, struct view coding)
