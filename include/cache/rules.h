@@ -142,7 +142,8 @@ int cache_validators_write(const struct http_head *stored, const struct cache_me
                            struct buf *out);
 /* Does a HEAD's 200 speak of this stored response of `length` bytes to a GET, so that it may freshen it (RFC 9111 §4.3.5)?
  * If not, the stored one is out of date. */
-bool cache_head_selects(const struct http_head *stored, uint64_t length, const struct http_head *res);
+bool cache_head_selects(const struct http_head *stored, const struct cache_meta *meta, uint64_t length,
+                        const struct http_head *res);
 /* A stored entity-tag as its origin has it. */
 struct view cache_origin_etag(struct view etag, const struct cache_meta *meta);
 /* Does a 304 speak of this stored response (RFC 9111 §4.3.4)? One without any validator does: so

@@ -102,7 +102,8 @@ static bool if_range_holds(const struct http_head *req, const struct cache_meta 
 	if (http_etag_parse(v, &theirs) == 0)
 		return etag.len && http_etag_parse(etag, &ours) == 0 &&
 		       http_etag_strong_eq(&theirs, &ours);
-	return (meta->flags & CACHE_F_LAST_MODIFIED_STRONG) &&
+	/* The date is that of the content in both its codings: it does not say of which the client has a part (§8.8.1). */
+	return (meta->flags & CACHE_F_LAST_MODIFIED_STRONG) && !(meta->flags & CACHE_F_RECODED) &&
 	       http_date_parse(v, now) == meta->last_modified;
 }
 

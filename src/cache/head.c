@@ -168,7 +168,8 @@ bool cache_304_selects(const struct http_head *stored, const struct cache_meta *
 	return !present && !http_find(res304, HTTP_ETAG, 0);
 }
 
-bool cache_head_selects(const struct http_head *stored, uint64_t length, const struct http_head *res)
+bool cache_head_selects(const struct http_head *stored, const struct cache_meta *meta, uint64_t length,
+                        const struct http_head *res)
 {
 	static const enum http_name names[] = {HTTP_ETAG, HTTP_LAST_MODIFIED};
 	struct view ours, theirs;
@@ -178,9 +179,14 @@ bool cache_head_selects(const struct http_head *stored, uint64_t length, const s
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		theirs = cache_single(res, names[i], &present);
 		ours = cache_single(stored, names[i], &had);
+		if (names[i] == HTTP_ETAG)
+			ours = cache_origin_etag(ours, meta);
 		if (present && (!theirs.ptr || !ours.ptr || !view_eq(ours, theirs)))
 			return false;
 	}
+	/* What the cache has compressed is of another length there. */
+	if (meta->flags & CACHE_F_RECODED)
+		return true;
 	theirs = cache_single(res, HTTP_CONTENT_LENGTH, &present);
 	return !present || (theirs.ptr && num_parse_u64(theirs, UINT64_MAX, &n) == 0 && n == length);
 }

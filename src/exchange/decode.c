@@ -262,7 +262,7 @@ static enum fed produce(struct exchange *x, struct decoder *d)
 	ret = inflater_run(d->z, &in, d->out, OUT_BYTES, &d->out_len);
 	d->at += before - in.len;
 	d->full = ret == INFLATE_MORE && d->out_len == OUT_BYTES;
-	d->turn += d->out_len;
+	d->turn += before - in.len + d->out_len; /* some input makes nothing */
 	d->ended = ret == INFLATE_END;
 	if (ret < 0)
 		return FED_BROKEN;

@@ -190,7 +190,7 @@ void fill_update_by_head(struct fill *f, const struct http_head *res)
 	r = hit.record;
 	buf_init(&head, HEAD_BYTES);
 	if (r.meta.status == 200 && parse_stored(f, &r, &stored)) {
-		if (cache_head_selects(&stored, r.length, res)) {
+		if (cache_head_selects(&stored, &r.meta, r.length, res)) {
 			commit_fate(f, &r, freshen(f, &r, &stored, res, &head, &meta), &head, &meta);
 		} else if (!http_find(&f->req, HTTP_AUTHORIZATION, 0) && cache_ttl(&r.meta, f->info.response_time) > 0) {
 			meta = r.meta;

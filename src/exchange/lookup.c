@@ -136,6 +136,7 @@ static int find(struct exchange *x, struct store_hit *hit)
 	size_t ends[STORE_LISTS_MAX];
 	unsigned n;
 
+	x->other_coding = false;
 	if (found != STORE_VARIES)
 		return found;
 	n = lookup_select(hit->record.vary, x->req.head, &x->selecting, ends);

@@ -59,7 +59,10 @@ struct part_fetch {
 	uint64_t waits_since;   /* for room on the disk; 0: it does not */
 	unsigned nops;
 	bool answered;          /* a head that fits has come */
-	bool fresh;             /* the record's head is to be replaced by the part's */
+	bool fresh;             /* the record's head is to be replaced by the part's, unless it is outdated since: */
+	uint64_t purges;
+	const uint32_t *revoked;
+	uint32_t revoked_was;
 };
 
 /* ---- parts.c ---- */

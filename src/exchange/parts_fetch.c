@@ -39,6 +39,9 @@ static void record(struct part_fetch *pf)
 	if (pf->at <= pf->recorded || !p->id || p->dead || pf->nops)
 		return;
 	part_describe(p, &r, pf->fresh);
+	r.purges = pf->purges;
+	r.revoked = pf->revoked;
+	r.revoked_was = pf->revoked_was;
 	if (store_part_extend(p->store, &p->key, &r, p->id, p->file, &pf->run, pf->recorded, pf->at,
 	                      on_recorded, pf))
 		return;
@@ -154,7 +157,8 @@ static bool needed(const struct part_fetch *pf)
 			return true;
 		for (unsigned i = x->segment; !x->finished && i < x->nsegments; i++) {
 			const struct segment *s = &x->segments[i];
-			uint64_t from = s->offset + (i == x->segment ? x->segment_done : 0);
+			uint64_t from = x->decoder ? decode_needs(x->decoder) :
+			                             s->offset + (i == x->segment ? x->segment_done : 0);
 
 			if (!s->text.len && from < pf->end && pf->at < s->offset + s->length)
 				return true;
@@ -412,9 +416,10 @@ static int freshen(struct part_fetch *pf, const struct http_head *h)
 	struct fill *f = pf->fill;
 	struct http_fault fault;
 	struct http_head old;
+	struct cache_meta meta;
 	struct view fields;
 	struct buf fresh;
-	int err;
+	int fate;
 
 	view_cut(buf_view(&p->head), '\n', &fields);
 	http_head_init(&old, f->env->fields + FIELDS_MAX / 2, FIELDS_MAX / 2);
@@ -423,16 +428,23 @@ static int freshen(struct part_fetch *pf, const struct http_head *h)
 	old.status = p->meta.status;
 	old.reason = view_of(http_reason(old.status));
 	buf_init(&fresh, HEAD_BYTES);
-	err = cache_freshen(&f->listener->cache, &f->req, &old, h, f->info.request_time, f->info.response_time,
-	                    p->length, &fresh, &p->meta);
-	if (!err) {
-		buf_fini(&p->head);
-		p->head = fresh;
-		pf->fresh = true;
-	} else {
+	fate = cache_freshen(&f->listener->cache, &f->req, &old, h, f->info.request_time, f->info.response_time,
+	                     p->length, &fresh, &meta);
+	if (fate != CACHE_UPDATE) {
 		buf_fini(&fresh);
+		/* Nothing of this answer may be stored (§3), of the representation, or for this request alone. */
+		if (fate == CACHE_REMOVE)
+			part_kill(p, false);
+		return fate < 0 ? fate : LARDER_EAGAIN;
 	}
-	return err;
+	buf_fini(&p->head);
+	p->head = fresh;
+	p->meta = meta;
+	pf->fresh = true;
+	pf->purges = f->purges;
+	pf->revoked = share_revoked(f);
+	pf->revoked_was = f->mark;
+	return 0;
 }
 
 static int accept_stretch(struct part_fetch *pf, const struct http_head *h, const struct http_range *range)

@@ -69,6 +69,16 @@ static bool becomes_part(struct fill *f, struct http_head *h, uint64_t length, b
 	return part_validator(buf_view(&f->head), &f->meta).len && !(f->meta.flags & CACHE_F_ACCEPT_RANGES_NONE);
 }
 
+/* Another one may have come to its place already: its file has other bytes. */
+static bool is_ours(struct part *p, struct store_hit *hit)
+{
+	struct store_file *file = store_hit_take_file(hit);
+	bool ours = store_part_inode(file) == store_part_inode(p->file);
+
+	store_file_unref(p->store, file);
+	return ours;
+}
+
 static void on_created(void *arg, int err)
 {
 	struct fill *f = arg;
@@ -81,9 +91,7 @@ static void on_created(void *arg, int err)
 	if (err && err != LARDER_ECLOSED)
 		log_debug("not stored: %.*s: %s", VFMT(f->key.text), larder_strerror(err));
 	found = err || !f->env ? 0 : store_find(p->store, &p->key, p->vary.len ? &selecting : NULL, &hit);
-	/* Another one may have come to its place already. */
-	if (found == STORE_PART && hit.record.length == p->length && !p->dead &&
-	    hit.record.meta.response_time == p->meta.response_time)
+	if (found == STORE_PART && hit.record.length == p->length && !p->dead && is_ours(p, &hit))
 		p->id = hit.record.id;
 	else
 		p->dead = true;

@@ -344,7 +344,8 @@ static int apply_alias(struct write *w, struct op *op, bool *fatal)
 	if (ret == 1)
 		ret = named(w, op, op->from, &from);
 	*fatal = ret < 0;
-	if (ret <= 0)
+	/* The file of a part is its row's alone. */
+	if (ret <= 0 || from.h.blob == RECORD_PART)
 		return ret < 0 ? ret : LARDER_ENOENT;
 	r->h.length = from.h.length;
 	r->h.blob = from.h.blob;
@@ -420,13 +421,16 @@ static int apply_drop(struct write *w, struct op *op, bool *fatal)
 	return row_drop(w, op->key, &r, NULL);
 }
 
-/* Was it revoked or purged since its fetch began? Whoever did so removes what stands there in a transaction
- * after this one, or has done so before it. */
-static bool outdated(struct write *w, const struct op *op)
+bool apply_outdated(struct write *w, const struct op *op, struct view tags)
 {
 	if (op->revoked && __atomic_load_n(op->revoked, __ATOMIC_SEQ_CST) != op->revoked_was)
 		return true;
-	return purge_since(w->s, &w->s->purges.writer, op->purges, op->rec.key, op->rec.tags);
+	return purge_since(w->s, &w->s->purges.writer, op->purges, op->rec.key, tags);
+}
+
+static bool outdated(struct write *w, const struct op *op)
+{
+	return apply_outdated(w, op, op->rec.tags);
 }
 
 int apply_op(struct write *w, struct op *op, bool *fatal)

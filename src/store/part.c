@@ -326,7 +326,8 @@ static int extend(struct write *w, struct op *op, struct hash128 row, bool *fata
 	if (ret)
 		goto out;
 	old.extents = view_make(have.at, have.n * sizeof(*have.at));
-	if (op->rec.head.len) {
+	/* A head that was asked for before a purge does not undo what that did. */
+	if (op->rec.head.len && !apply_outdated(w, op, old.tags)) {
 		old.head = op->rec.head;
 		old.h.meta = op->rec.h.meta;
 		old.h.etag_off = op->rec.h.etag_off;

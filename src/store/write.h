@@ -149,6 +149,9 @@ uint64_t apply_charge(struct write *w, size_t size, uint64_t blocks);
 enum { APPLY_NO_ROOM = 1 };
 /* 0, APPLY_NO_ROOM: nothing done, or negative: *fatal tells whether the transaction is spoilt. */
 int apply_op(struct write *w, struct op *op, bool *fatal);
+/* Was it revoked or purged since its fetch began? Whoever did so removes what stands there in a transaction
+ * after this one, or has done so before it. */
+bool apply_outdated(struct write *w, const struct op *op, struct view tags);
 
 /* ---- sync.c ---- */
 

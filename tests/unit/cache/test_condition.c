@@ -215,5 +215,32 @@ START_TEST(ranges)
 }
 END_TEST
 
-UNIT_MAIN("cache/condition", tcase_add_loop_test(tc, precondition, 0, ARRAY_LEN(rows));
+/* RFC 9110 §8.8.1: of what the cache has compressed, a date does not say which coding a client has a part of. */
+START_TEST(ranges_of_what_was_compressed)
+{
+	static const struct {
+		const char *req;
+		enum http_range_outcome outcome;
+	} now_rows[] = {
+		{R5 "If-Range: " MORNING, HTTP_RANGE_NONE},
+		{R5, HTTP_RANGE_SOME},
+	};
+	struct head_text stored, req;
+	struct http_range out[8];
+	struct cache_meta meta;
+	struct view etag = store(&stored, 200, range_rows[0].stored, &meta);
+	unsigned n;
+
+	meta.flags |= CACHE_F_CODED | CACHE_F_RECODED;
+	for (size_t i = 0; i < ARRAY_LEN(now_rows); i++) {
+		ck_assert_int_eq(cache_ranges(head_request(&req, "GET", now_rows[i].req), &meta, etag, 100, NOW, out,
+		                              ARRAY_LEN(out), &n), now_rows[i].outcome);
+		head_end(&req);
+	}
+	head_end(&stored);
+}
+END_TEST
+
+UNIT_MAIN("cache/condition", tcase_add_test(tc, ranges_of_what_was_compressed);
+	  tcase_add_loop_test(tc, precondition, 0, ARRAY_LEN(rows));
 	  tcase_add_loop_test(tc, ranges, 0, ARRAY_LEN(range_rows));)

@@ -422,31 +422,38 @@ END_TEST
 static const struct {
 	const char *stored, *res;
 	bool selects;
+	uint32_t flags;
 } head_rows[] = {
-	{"ETag: \"a\"", "ETag: \"a\"\nContent-Length: 7", true},
-	{"ETag: \"a\"", "ETag: \"a\"", true},
-	{"ETag: \"a\"", "", true},
-	{"ETag: \"a\"", "Content-Length: 7", true},
-	{"", "", true},
-	{"ETag: \"a\"", "ETag: \"a\"\nContent-Length: 8", false},
-	{"ETag: \"a\"", "ETag: \"a\"\nContent-Length: x", false},
-	{"ETag: \"a\"", "ETag: \"a\"\nContent-Length: 7\nContent-Length: 8", false},
-	{"ETag: \"a\"", "ETag: \"b\"", false},
-	{"ETag: \"a\"", "ETag: W/\"a\"", false},
-	{"ETag: W/\"a\"", "ETag: W/\"a\"", true},
-	{"", "ETag: \"a\"", false},
-	{"ETag: \"a\"", "ETag: \"a\"\nETag: \"b\"", false},
-	{"Last-Modified: " SAME, "Last-Modified: " SAME, true},
-	{"Last-Modified: " SAME, "Last-Modified: " LATER, false},
-	{"ETag: \"a\"\nLast-Modified: " SAME, "ETag: \"a\"\nLast-Modified: " LATER, false},
-	{"ETag: \"a\"\nLast-Modified: " SAME, "Last-Modified: " SAME, true},
+	{"ETag: \"a\"", "ETag: \"a\"\nContent-Length: 7", true, 0},
+	{"ETag: \"a\"", "ETag: \"a\"", true, 0},
+	{"ETag: \"a\"", "", true, 0},
+	{"ETag: \"a\"", "Content-Length: 7", true, 0},
+	{"", "", true, 0},
+	{"ETag: \"a\"", "ETag: \"a\"\nContent-Length: 8", false, 0},
+	{"ETag: \"a\"", "ETag: \"a\"\nContent-Length: x", false, 0},
+	{"ETag: \"a\"", "ETag: \"a\"\nContent-Length: 7\nContent-Length: 8", false, 0},
+	{"ETag: \"a\"", "ETag: \"b\"", false, 0},
+	{"ETag: \"a\"", "ETag: W/\"a\"", false, 0},
+	{"ETag: W/\"a\"", "ETag: W/\"a\"", true, 0},
+	{"", "ETag: \"a\"", false, 0},
+	{"ETag: \"a\"", "ETag: \"a\"\nETag: \"b\"", false, 0},
+	{"Last-Modified: " SAME, "Last-Modified: " SAME, true, 0},
+	{"Last-Modified: " SAME, "Last-Modified: " LATER, false, 0},
+	{"ETag: \"a\"\nLast-Modified: " SAME, "ETag: \"a\"\nLast-Modified: " LATER, false, 0},
+	{"ETag: \"a\"\nLast-Modified: " SAME, "Last-Modified: " SAME, true, 0},
+	/* What has been compressed here is what the origin has without it. */
+	{"ETag: W/\"a\"", "ETag: \"a\"\nContent-Length: 70", true, CACHE_F_CODING},
+	{"ETag: W/\"a\"", "ETag: W/\"a\"\nContent-Length: 70", true, CACHE_F_CODED | CACHE_F_RECODED},
+	{"ETag: W/\"a\"", "ETag: \"b\"\nContent-Length: 70", false, CACHE_F_CODING},
+	{"ETag: W/\"a\"", "ETag: \"a\"\nContent-Length: 8", false, CACHE_F_CODED},
 };
 
 START_TEST(head_selects)
 {
+	struct cache_meta meta = {.flags = head_rows[_i].flags};
 	struct head_text stored, res;
 
-	ck_assert_msg(cache_head_selects(head_response(&stored, 200, head_rows[_i].stored), 7,
+	ck_assert_msg(cache_head_selects(head_response(&stored, 200, head_rows[_i].stored), &meta, 7,
 	                                 head_response(&res, 200, head_rows[_i].res)) ==
 	                      head_rows[_i].selects,
 	              "9111 4.3.5: \"%s\" and \"%s\"", head_rows[_i].stored, head_rows[_i].res);

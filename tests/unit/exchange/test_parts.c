@@ -135,6 +135,10 @@ START_TEST(judged)
 		{P206 "Content-Range: bytes 20-31/32\r\nContent-Range: bytes 0-11/32\r\n", 12, PASSED, BROKEN, 0},
 		{P206 "Content-Type: multipart/byteranges; boundary=x\r\n", 12, PASSED, BROKEN, 0},
 		{P206 "Content-Range: bytes 20-31/*\r\n", 12, FRESH_ONE, BROKEN, 0},
+		/* RFC 9111 §3: what may be stored no longer, neither it nor what is stored of the same */
+		{"HTTP/1.1 206 P\r\nCache-Control: no-store\r\nETag: \"a\"\r\nContent-Range: bytes 20-31/32\r\n", 12, PASSED, BROKEN, 0},
+		{"HTTP/1.1 206 P\r\nCache-Control: private\r\nETag: \"a\"\r\nContent-Range: bytes 22-31/32\r\n", 10, PASSED, BROKEN, 0},
+		{OK_HEAD "Cache-Control: no-store\r\nETag: \"a\"\r\n", 32, PASSED, BROKEN, 0},
 		/* the whole of the same, of another one */
 		{TAGGED, 32, SERVED, SERVED, 1},
 		{OK_HEAD "Cache-Control: max-age=60\r\nETag: \"b\"\r\n", 32, FRESH_ONE, BROKEN, 0},
@@ -589,7 +593,7 @@ START_TEST(across_processes)
 END_TEST
 
 UNIT_MAIN("exchange/parts", tcase_add_checked_fixture(tc, open_rig, rig_close);
-          tcase_add_loop_test(tc, answers, 0, 13); tcase_add_loop_test(tc, judged, 0, 40);
+          tcase_add_loop_test(tc, answers, 0, 13); tcase_add_loop_test(tc, judged, 0, 46);
           tcase_add_test(tc, changed); tcase_add_loop_test(tc, opened, 0, 18); tcase_add_test(tc, shared);
           tcase_add_test(tc, joined); tcase_add_loop_test(tc, kept, 0, 2);
           tcase_add_loop_test(tc, not_kept, 0, 5); tcase_add_loop_test(tc, left, 0, 2);

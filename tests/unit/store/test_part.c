@@ -3,6 +3,9 @@
 
 #include <fcntl.h>
 
+#include "base/clock.h"
+#include "cache/rules.h"
+
 #define MIB   (1u << 20)
 #define LARGE (2 * MIB)
 
@@ -240,9 +243,48 @@ START_TEST(limits)
 END_TEST
 
 /* Variants have parts of their own. */
+/* A hole's fetch that began before the part was marked does not make it fresh again: its bytes are kept. */
+START_TEST(marked_meanwhile)
+{
+	struct store_purge what = {.kind = STORE_PURGE_TAG, .text = V("red"), .soft = true};
+	struct partial p = a_part(6);
+	struct store_run run = {0};
+	struct store_record r;
+	struct store_key key;
+	struct store_hit hit;
+	struct fix f;
+
+	p.item.lifetime = 600;
+	p.item.tags = "s\nkred\n";
+	fix_start(&f, 64u << 20);
+	ck_assert_int_eq(partial_create(&f, &p), 0);
+	store_key_init(f.s, view_of(p.item.key), &key);
+	for (int late = 0; late < 2; late++) {
+		partial_record(&p, &r);
+		r.purges = store_purges(f.s);
+		if (!late)
+			ck_assert_int_eq(fix_purge(&f, &what), 0);
+		ck_assert_int_eq(partial_write(&f, &p, &run, late * 200, late * 200 + 100), 0);
+		ck_assert_int_eq(store_part_extend(f.s, &key, &r, p.id, p.file, &run, late * 200,
+		                                   late * 200 + 100, fix_done, &f), 0);
+		f.pending++;
+		ck_assert_int_eq(fix_wait(&f), 0);
+		ck_assert_uint_eq(partial_bytes(&f, &p), late ? 200 : 100);
+		ck_assert_int_eq(fix_find(&f, p.item.key, NULL, &hit), STORE_PART);
+		ck_assert_int_eq(cache_ttl(&hit.record.meta, clock_wall_s()) > 0, late);
+		store_hit_done(f.s, &hit);
+	}
+	partial_close(&f, &p);
+	ck_assert_int_eq(fix_verify(&f), 0);
+	fix_stop(&f);
+}
+END_TEST
+
 START_TEST(variants)
 {
 	struct partial p = a_part(8);
+	struct store_record r;
+	struct store_key key;
 	struct fix f;
 	struct item whole = {.key = p.item.key, .vary = "accept", .selecting = "b", .body = V("small")};
 
@@ -254,6 +296,16 @@ START_TEST(variants)
 	ck_assert_int_eq(partial_add(&f, &p, 70000, 80000), 0);
 	ck_assert_uint_eq(partial_bytes(&f, &p), 10000);
 	ck_assert_int_eq(fix_get(&f, p.item.key, "b", V("small")), STORE_FOUND);
+	/* It can't be had under another variant's name, and nothing else fails with that. */
+	store_key_init(f.s, view_of(p.item.key), &key);
+	partial_record(&p, &r);
+	r.selecting = V("c");
+	ck_assert_int_eq(store_alias(f.s, &key, &r, V("a"), p.id, fix_done, &f), 0);
+	f.pending++;
+	ck_assert_int_eq(fix_wait(&f), LARDER_ENOENT);
+	ck_assert_int_eq(store_alias(f.s, &key, &r, V("a"), p.id, NULL, NULL), 0);
+	ck_assert_int_eq(partial_add(&f, &p, 90000, 95000), 0);
+	ck_assert_int_eq(fix_get(&f, p.item.key, "c", V("")), STORE_NONE);
 	ck_assert_int_eq(fix_verify(&f), 0);
 	ck_assert_int_eq(fix_remove(&f, p.item.key), 0);
 	partial_close(&f, &p);
@@ -390,6 +442,6 @@ END_TEST
 
 UNIT_MAIN("store/part", tcase_add_test(tc, grows_and_becomes_whole); tcase_add_loop_test(tc, goes, 0, 4);
           tcase_add_test(tc, kept_of_a_spool); tcase_add_test(tc, freshened); tcase_add_test(tc, evicted);
-          tcase_add_test(tc, limits); tcase_add_test(tc, variants); tcase_add_loop_test(tc, repaired, 0, 3);
+          tcase_add_test(tc, limits); tcase_add_test(tc, variants); tcase_add_test(tc, marked_meanwhile); tcase_add_loop_test(tc, repaired, 0, 3);
           tcase_add_test(tc, a_missing_file_is_noticed); tcase_add_test(tc, orphans_are_swept);
           tcase_add_test(tc, closing_while_hashing);)
