@@ -1,8 +1,11 @@
 #include "cache-private.h"
 
 #include "base/check.h"
+#include "base/error.h"
 #include "base/num.h"
 #include "http/sf.h"
+
+#define DELTA_TEXT 64 /* digits of a number with quoted pairs */
 
 /* Index of the comma or the quote's end; v.len when there is none. */
 static size_t skip_quoted(struct view v, size_t at)
@@ -105,12 +108,31 @@ static struct view *list_of(struct cache_control *cc, const struct directive *d)
 	return (struct view *)(void *)((char *)cc + d->offset);
 }
 
+/* A number, quoted or not; a quoted pair stands for what follows the backslash (RFC 9110 §5.6.4). */
+static int parse_delta(struct view arg, uint64_t *out)
+{
+	struct view v = unquote(arg);
+	char plain[DELTA_TEXT];
+	size_t n = 0;
+
+	if (v.ptr == arg.ptr || view_find(v, '\\') == v.len)
+		return num_parse_saturating(v, CACHE_DELTA_MAX, out);
+	for (size_t i = 0; i < v.len; i++) {
+		if (v.ptr[i] == '\\' && ++i == v.len)
+			return LARDER_EINVAL;
+		if (n == sizeof(plain))
+			return LARDER_EINVAL;
+		plain[n++] = v.ptr[i];
+	}
+	return num_parse_saturating(view_make(plain, n), CACHE_DELTA_MAX, out);
+}
+
 static void take_delta(struct cache_control *out, const struct directive *d, struct view arg)
 {
 	uint32_t *to = number_of(out, d);
 	uint64_t n = 0;
 	/* RFC 9111 §4.2.1: what cannot be read as a lifetime is stale. */
-	bool counts = num_parse_saturating(unquote(arg), CACHE_DELTA_MAX, &n) != 0;
+	bool counts = parse_delta(arg, &n) != 0;
 
 	if (counts)
 		n = 0;

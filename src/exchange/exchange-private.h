@@ -324,6 +324,7 @@ struct view lines_raw(const struct http_field *f);
 struct request_plan {
 	bool drop_conditions;       /* If-*: the answer is for the store */
 	bool drop_range;
+	bool background;            /* nobody waits: only-if-cached has been answered */
 	struct view validators;     /* lines to add, CRLF each */
 };
 /* Makes the request for the origin in the arena. Views of *out live as long as arena and the exchange's head.

@@ -463,7 +463,7 @@ struct step fill_begin(struct exchange *x, bool want_store, const struct store_h
 
 void fill_background(struct exchange *x, const struct store_hit *validate)
 {
-	struct request_plan plan = {.drop_conditions = true, .drop_range = true};
+	struct request_plan plan = {.drop_conditions = true, .drop_range = true, .background = true};
 	struct fill *f;
 	int err;
 

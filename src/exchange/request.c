@@ -86,19 +86,50 @@ static void add_max_forwards(struct exchange *x, struct request_lines *r, struct
 	request_line_add(r, arena, "Max-Forwards", view_make(text, num_format_u64(n - 1, text)), V(""));
 }
 
+static bool answers_only_if_cached(struct exchange *x, const struct request_plan *plan)
+{
+	return plan->background && http_list_has(x->req.head, HTTP_CACHE_CONTROL, V("only-if-cached"));
+}
+
+/* Cache-Control without only-if-cached, which the next cache would answer with 504 (RFC 9111 §5.2.1.7). */
+static void add_other_directives(struct exchange *x, struct request_lines *r, struct arena *arena)
+{
+	struct http_list list;
+	struct view member;
+	struct buf b;
+
+	buf_init(&b, HEAD_BYTES);
+	http_list_init(&list, x->req.head, HTTP_CACHE_CONTROL);
+	while (http_list_next(&list, &member)) {
+		if (view_ieq(member, V("only-if-cached")))
+			continue;
+		if (b.len)
+			BUF_ADD_LIT(&b, ", ");
+		buf_addv(&b, member);
+	}
+	if (b.err)
+		r->err = b.err;
+	else if (b.len)
+		request_line_add(r, arena, "Cache-Control", buf_view(&b), V(""));
+	buf_fini(&b);
+}
+
 static int build_lines(struct exchange *x, const struct request_plan *plan, struct arena *arena,
                        struct request_lines *r)
 {
 	const struct http_head *h = x->req.head;
+	bool directives = answers_only_if_cached(x, plan);
 
 	r->lines = arena_alloc(arena, (h->nfields + LINES_ADDED) * sizeof(*r->lines));
 	if (!r->lines)
 		return LARDER_ENOMEM;
 	request_line_add(r, arena, "Host", host_value(x), V(""));
 	for (unsigned i = 0; i < h->nfields; i++) {
-		if (!is_dropped(x, &h->fields[i], plan))
+		if (!is_dropped(x, &h->fields[i], plan) && !(directives && h->fields[i].id == HTTP_CACHE_CONTROL))
 			r->lines[r->n++] = lines_raw(&h->fields[i]);
 	}
+	if (directives)
+		add_other_directives(x, r, arena);
 	add_validators(r, plan->validators);
 	add_max_forwards(x, r, arena);
 	forwarded_add(x, r, arena);

@@ -10,7 +10,8 @@ void failure_set(struct origin_transfer *t, int err, const char *type, const cha
 	t->failure = (struct failure){err, type, detail};
 }
 
-static void connect_failure(struct origin_transfer *t, const char *detail)
+/* libcurl's sentences hold the origin's address and port, which are nobody's business (RFC 9209 §4). */
+static void connect_failure(struct origin_transfer *t)
 {
 	long os_errno = 0;
 
@@ -23,17 +24,21 @@ static void connect_failure(struct origin_transfer *t, const char *detail)
 	switch (os_errno) {
 	case ENETUNREACH:
 	case EHOSTUNREACH:
-		failure_set(t, LARDER_ECONNECT, "destination_ip_unroutable", detail);
+		failure_set(t, LARDER_ECONNECT, "destination_ip_unroutable",
+		            "There is no route to the origin's address.");
 		break;
 	case ETIMEDOUT:
-		failure_set(t, LARDER_ETIMEOUT, "connection_timeout", detail);
+		failure_set(t, LARDER_ETIMEOUT, "connection_timeout",
+		            "Connecting to the origin took too long.");
 		break;
 	case 0:
 	case ECONNREFUSED:
-		failure_set(t, LARDER_ECONNECT, "connection_refused", detail);
+		failure_set(t, LARDER_ECONNECT, "connection_refused",
+		            "The origin refused the connection.");
 		break;
 	default:
-		failure_set(t, LARDER_ECONNECT, "destination_unavailable", detail);
+		failure_set(t, LARDER_ECONNECT, "destination_unavailable",
+		            "The connection to the origin could not be made.");
 		break;
 	}
 }
@@ -56,7 +61,7 @@ void failure_from_curl(struct origin_transfer *t, CURLcode code)
 		failure_set(t, LARDER_ERESOLVE, "dns_error", detail);
 		break;
 	case CURLE_COULDNT_CONNECT:
-		connect_failure(t, detail);
+		connect_failure(t);
 		break;
 	case CURLE_OPERATION_TIMEDOUT:
 		failure_timeout(t);

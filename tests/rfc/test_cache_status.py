@@ -113,8 +113,9 @@ def test_names_are_tokens_or_strings(kind, make, origin, name, member):
     assert r.get("Cache-Status").split(";")[0] in (member, f'"{name}"')
 
 
-def test_detail_of_what_is_not_stored(way):
+def test_detail_of_what_is_not_stored(own_way):
     """§2.8"""
+    way = own_way("store_set_cookie=no")
     for path, fields, word in (("/p", ["Cache-Control: private"], "private"), ("/v", [FRESH, "Vary: *"], "vary-any"),
                                ("/c", [FRESH, "Set-Cookie: a=b"], "set-cookie")):
         way.on(answer("x", fields=fields), path=path)

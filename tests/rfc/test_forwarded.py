@@ -9,7 +9,7 @@ from harness.wait import free_port
 from way import answer
 
 PLAIN = answer("ok", fields=["Cache-Control: no-store"])
-ADD, REMOVE = "forwarded=add", "forwarded=remove"
+ADD, REMOVE = "forwarded=extend", "forwarded=remove"
 
 
 def elements(value):

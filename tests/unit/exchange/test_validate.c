@@ -264,6 +264,22 @@ START_TEST(background)
 }
 END_TEST
 
+/* RFC 9111 §5.2.1.7: the next cache would answer only-if-cached with 504; other directives are for it, too. */
+START_TEST(background_asks_the_origin)
+{
+	struct peer a = {0};
+
+	stored(SWR);
+	peer_get(&a, "Cache-Control: x=\"a, b\", Only-If-Cached\r\nCache-Control: no-transform\r\n");
+	peer_got(&a, 200, "old");
+	ck_assert_uint_eq(nfars, 2);
+	ck_assert(far_asked(1, "Cache-Control: x=\"a, b\", no-transform"));
+	far_answer(1, NEW, "new");
+	peer_fini(&a);
+	store_settle();
+}
+END_TEST
+
 /* A background fetch whose spool is full lives for its readers only. */
 START_TEST(background_outgrows_the_store)
 {
@@ -343,7 +359,7 @@ END_TEST
 UNIT_MAIN("exchange/validate", tcase_add_checked_fixture(tc, rig_open, rig_close);
           tcase_add_loop_test(tc, outcomes, 0, 19); tcase_add_loop_test(tc, mismatch, 0, 2);
           tcase_add_loop_test(tc, storm, 0, 8); tcase_add_test(tc, between_304_and_commit);
-          tcase_add_loop_test(tc, background, 0, 7);
+          tcase_add_loop_test(tc, background, 0, 7); tcase_add_test(tc, background_asks_the_origin);
           tcase_add_test(tc, background_outgrows_the_store); tcase_add_test(tc, vanishes);
           tcase_add_loop_test(tc, only_if_cached, 0, 4); tcase_add_loop_test(tc, doubted, 0, 2);
           tcase_add_loop_test(tc, too_many_fetches, 0, 2);)
