@@ -138,7 +138,7 @@ START_TEST(judged)
 		/* RFC 9111 §3: what may be stored no longer, neither it nor what is stored of the same */
 		{"HTTP/1.1 206 P\r\nCache-Control: no-store\r\nETag: \"a\"\r\nContent-Range: bytes 20-31/32\r\n", 12, PASSED, BROKEN, 0},
 		{"HTTP/1.1 206 P\r\nCache-Control: private\r\nETag: \"a\"\r\nContent-Range: bytes 22-31/32\r\n", 10, PASSED, BROKEN, 0},
-		{OK_HEAD "Cache-Control: no-store\r\nETag: \"a\"\r\n", 32, PASSED, BROKEN, 0},
+		{OK_HEAD "Cache-Control: no-store\r\nETag: \"a\"\r\n", 32, FRESH_ONE, BROKEN, 0},
 		/* the whole of the same, of another one */
 		{TAGGED, 32, SERVED, SERVED, 1},
 		{OK_HEAD "Cache-Control: max-age=60\r\nETag: \"b\"\r\n", 32, FRESH_ONE, BROKEN, 0},
@@ -298,9 +298,7 @@ START_TEST(shared)
 	peer_got(&b, 206, "wxyz");
 	peer_got(&a, 206, FROM(20));
 	ck_assert(peer_has(&b, "; collapsed"));
-	peer_fini(&a);
-	peer_fini(&b);
-	peer_fini(&c);
+	peer_fini(&a), peer_fini(&b), peer_fini(&c);
 	store_settle();
 	ck_assert_uint_eq(nfars, 3);
 	ck_assert_uint_eq(fake_store.nrows, 1);
@@ -358,9 +356,7 @@ START_TEST(kept)
 	ask(&c, "0-3", "");
 	peer_got(&c, 206, "abcd");
 	ck_assert_uint_eq(nfars, 2);
-	peer_fini(&a);
-	peer_fini(&b);
-	peer_fini(&c);
+	peer_fini(&a), peer_fini(&b), peer_fini(&c);
 	store_settle();
 	ck_assert_uint_eq(fake_store.parts_completed, 1);
 }
@@ -480,9 +476,7 @@ START_TEST(invalidated)
 	ask(&b, "20-25", "");
 	bring(3, 20, 26);
 	peer_got(&b, 206, "uvwxyz");
-	peer_fini(&a);
-	peer_fini(&b);
-	peer_fini(&c);
+	peer_fini(&a), peer_fini(&b), peer_fini(&c);
 }
 END_TEST
 
@@ -583,8 +577,7 @@ START_TEST(across_processes)
 		peer_got(&b, 206, "0123");
 		peer_got(&a, 206, FROM(20));
 	}
-	peer_fini(&a);
-	peer_fini(&b);
+	peer_fini(&a), peer_fini(&b);
 	store_settle();
 	rig_settle();
 	ck_assert_uint_eq(fake_store.nrows, 1);
