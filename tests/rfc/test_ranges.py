@@ -15,10 +15,11 @@ STRONG = [FRESH, 'ETag: "r"', "Last-Modified: " + OLD, "Accept-Ranges: bytes", "
 def serve(fields=None, body=BODY):
     """An origin that knows single ranges."""
     some = STRONG if fields is None else fields
+    tag = next((f[6:] for f in some if f.startswith("ETag: ")), None)
 
     def script(req, conn):
         match = re.fullmatch(r"bytes=(\d*)-(\d*)", req.get("Range", ""))
-        if not match or req.get("If-Range", '"r"') != '"r"' or req.method != "GET":
+        if not match or req.get("If-Range", tag) != tag or req.method != "GET":
             return answer(body, fields=some)
         first, last = match.groups()
         first, last = (len(body) - int(last), len(body) - 1) if not first else (int(first), min(int(last or len(body)), len(body) - 1))
@@ -247,6 +248,15 @@ def test_parts_of_different_answers_are_not_combined(own_way, other):
     way.settle()
     b = way.ask()
     assert b.status == 200 and b.body == new
+
+
+def test_whole_instead_of_the_missing_part(own_way):
+    """§14.2, RFC 9111 §3.4: a server may ignore Range at any time, with the same validator, too."""
+    way = own_way("range_fill=100")
+    way.on(lambda q, c: serve(body=LARGE)(q, c) if way.count() == 1 else answer(LARGE, fields=STRONG))
+    way.ask("Range: bytes=131072-262143")
+    way.settle()
+    judge(way.ask(), 200, body=LARGE)
 
 
 def test_an_incomplete_answer_is_never_sent_as_whole(way):
