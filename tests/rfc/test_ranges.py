@@ -259,6 +259,28 @@ def test_whole_instead_of_the_missing_part(own_way):
     judge(way.ask(), 200, body=LARGE)
 
 
+def test_part_of_another_body_despite_if_range(own_way):
+    """§13.1.5, RFC 9111 §3.4: an origin that sends a part of what If-Range did not ask for, and then the whole."""
+    way = own_way("range_fill=100")
+    new = bytes(reversed(LARGE))
+
+    def script(req, conn):
+        if way.count() == 1:
+            return serve(body=LARGE)(req, conn)
+        match = re.fullmatch(r"bytes=(\d+)-(\d+)", req.get("Range", ""))
+        if not match or req.get("If-Range", '"r"') != '"r"':
+            return answer(new, fields=[FRESH, 'ETag: "s"'])
+        first, last = int(match[1]), int(match[2])
+        return answer(new[first:last + 1], status=206, fields=[FRESH, 'ETag: "s"', f"Content-Range: bytes {first}-{last}/{len(new)}"])
+
+    way.on(script)
+    way.ask("Range: bytes=131072-262143")
+    way.settle()
+    way.ask("Range: bytes=70000-131071")
+    way.settle()
+    judge(way.ask(), 200, body=new)
+
+
 def test_an_incomplete_answer_is_never_sent_as_whole(way):
     """RFC 9111 §3.3: 200 for a part is forbidden."""
     way.on(lambda q, c: answer(BODY[:100], status=206, fields=STRONG + ["Content-Range: bytes 0-99/1024"]) if way.count() == 1
