@@ -44,6 +44,7 @@ struct part {
 	bool dead;                /* not for newcomers */
 	bool changed;             /* it is of a representation that is no more */
 	bool finishing;
+	bool no_ranges;           /* a hole was answered with everything: nobody gets a byte sooner by asking for it */
 };
 
 /* A hole fetch: from before its request is sent until the record says what came. */

@@ -318,7 +318,8 @@ static void look_again(struct part *p)
 int part_fetch_need(struct part *p, struct exchange *x, uint64_t offset, uint64_t end)
 {
 	struct claims *claims = board_claims(p->env->board);
-	uint64_t near = p->env->options->range_fill, at;
+	bool wait = p->no_ranges || part_ranges_noted(x) == RANGES_NONE;
+	uint64_t near = wait ? UINT64_MAX : p->env->options->range_fill, at;
 	struct claim_ref claim;
 	int ret, err = x->part_err;
 
@@ -489,8 +490,10 @@ int part_fetch_head(struct fill *f, const struct http_head *h, uint64_t length)
 	struct http_range range;
 	enum verdict v = judge(pf, h, length, &range);
 
-	if (v == WHOLE)
+	if (v == WHOLE) {
+		p->no_ranges = true;
 		note_ranges(p, RANGES_NONE);
+	}
 	if (v == FITS || v == WHOLE)
 		return accept_stretch(pf, h, &range);
 	if (v == CHANGED || v == LIES)
