@@ -312,7 +312,8 @@ static int receive(struct link *l)
 	nfds = take_fds(&msg, fds);
 	/* Descriptors that found no room here are lost to their flight: the link starts anew. */
 	if ((size_t)n < sizeof(f) || (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) ||
-	    f.length > PAYLOAD_MAX || (f.passed ? !nfds : f.length != (size_t)n - sizeof(f))) {
+	    f.length > PAYLOAD_MAX || f.passed > 1 || nfds > LINK_FDS + f.passed ||
+	    (f.passed ? !nfds : f.length != (size_t)n - sizeof(f))) {
 		close_all(fds, nfds);
 		return LARDER_EPROTO;
 	}
