@@ -106,7 +106,7 @@ static int on_304(struct fill *f, struct http_head *h)
 		length = HTTP_LENGTH_UNKNOWN;
 	old.status = f->old_meta.status;
 	old.reason = view_of(http_reason(old.status));
-	fate = cache_freshen(&f->listener->cache, &f->req, &old, h, f->info.request_time,
+	fate = cache_freshen(&f->listener->cache, &f->req, &old, &f->old_meta, h, f->info.request_time,
 	                     f->info.response_time, length, &f->head, &f->meta);
 	buf_addv(&f->vary, f->old_vary);
 	buf_addv(&f->selecting, f->old_selecting);
@@ -114,10 +114,9 @@ static int on_304(struct fill *f, struct http_head *h)
 		f->mismatch = true;
 		return LARDER_ENOMEM;
 	}
-	/* The content stays in the coding that it is stored in, which the origin does not know of. */
-	f->meta.flags |= f->old_meta.flags & CACHE_F_CODING;
 	f->fate = (enum cache_fate)fate;
 	f->revalidated = true;
+	fill_note_transport(f, &f->meta, false);
 	fill_freshen_others(f, h);
 	/* Those who select by something else would have had another one chosen for them. */
 	if (f->choosing)
@@ -141,6 +140,14 @@ static bool stale_allowed(struct fill *f, struct exchange *x, bool answered)
 void fill_forget_date(struct fill *f)
 {
 	f->meta.flags &= ~(uint32_t)(CACHE_F_DATE | CACHE_F_LAST_MODIFIED_STRONG);
+}
+
+void fill_note_transport(const struct fill *f, struct cache_meta *meta, bool content)
+{
+	meta->flags &= ~(uint32_t)(CACHE_F_HTTP10 | CACHE_F_HTTP2);
+	meta->flags |= f->info.http10 ? CACHE_F_HTTP10 : f->info.h2 ? CACHE_F_HTTP2 : 0U;
+	if (content && (!f->info.tls || f->info.until_close))
+		meta->flags |= CACHE_F_DOUBTED;
 }
 
 /* Makes what is stored, or leaves f->storable at the reason why nothing is. */
@@ -233,12 +240,15 @@ int fill_on_head(void *arg, const struct http_head *head, uint64_t length, const
 		return f->pass_head.err;
 	if (f->want_store)
 		prepare_storing(f, &h, f->length, tagged);
-	if (f->req.method == HTTP_METHOD_HEAD)
+	if (head->status == 304)
+		fill_update_by_304(f, &h);
+	else if (f->req.method == HTTP_METHOD_HEAD)
 		fill_update_by_head(f, &h);
 	else if (f->storable != CACHE_STORE_OK)
 		fill_remove_outdated(f);
 	if (!http_find(head, HTTP_DATE, 0))
 		fill_forget_date(f);
+	fill_note_transport(f, &f->meta, true);
 	f->meta.status = head->status;
 	f->invalidated |= share_invalid(f);
 	if (f->storable != CACHE_STORE_OK || f->invalidated) {
@@ -340,7 +350,7 @@ static void serve_revalidated(struct fill *f, struct exchange *x)
 		                  .etag = lines_field(buf_view(&f->head), V("ETag"))};
 	int64_t now = net_loop_wall_s(f->env->loop);
 	struct cache_status cs = {.fwd = fill_fwd_token(x->why), .fwd_status = 304, .collapsed = x->collapsed,
-		                  .has_ttl = true, .ttl = cache_ttl(&f->meta, now)};
+		                  .has_ttl = true, .ttl = cache_ttl(&f->meta, now), .meta = &f->meta};
 
 	x->outcome = OUT_REVALIDATED;
 	x->reason = cache_reason_token(x->why);
@@ -351,8 +361,10 @@ static void serve_stale(struct fill *f, struct exchange *x)
 {
 	struct stored_answer a = {.meta = &f->old_meta};
 	int64_t now = net_loop_wall_s(f->env->loop);
-	struct cache_status cs = {.hit = true, .has_ttl = true, .ttl = cache_ttl(&f->old_meta, now),
-		                  .collapsed = x->collapsed, .detail = "origin-error"};
+	/* RFC 9211 §2.1, §2.3: no hit, since the origin was asked. */
+	struct cache_status cs = {.fwd = fill_fwd_token(x->why), .fwd_status = f->origin_failed ? f->status : 0,
+		                  .has_ttl = true, .ttl = cache_ttl(&f->old_meta, now), .collapsed = x->collapsed,
+		                  .detail = "origin-error", .meta = &f->old_meta};
 
 	x->outcome = OUT_STALE;
 	x->reason = cache_reason_token(CACHE_USE_STALE_ALLOWED);
@@ -379,7 +391,7 @@ static void serve_fetched(struct fill *f, struct exchange *x)
 		                  .length = f->length, .one_range = !f->spool};
 	struct cache_status cs = {.fwd = fill_fwd_token(x->why), .fwd_status = f->status,
 		                  .stored = f->storable == CACHE_STORE_OK && !f->invalidated,
-		                  .collapsed = x->collapsed};
+		                  .collapsed = x->collapsed, .meta = &f->meta};
 	int64_t now = net_loop_wall_s(f->env->loop);
 
 	if (x->conditional || x->ranged)

@@ -130,10 +130,10 @@ static void commit_fate(struct fill *f, struct store_record *r, int fate, struct
 static int freshen(struct fill *f, const struct store_record *r, const struct http_head *stored,
                    const struct http_head *res, struct buf *head, struct cache_meta *meta)
 {
-	int fate = cache_freshen(&f->listener->cache, &f->req, stored, res, f->info.request_time,
+	int fate = cache_freshen(&f->listener->cache, &f->req, stored, &r->meta, res, f->info.request_time,
 	                         f->info.response_time, r->length, head, meta);
 
-	meta->flags |= r->meta.flags & CACHE_F_CODING;
+	fill_note_transport(f, meta, false);
 	return fate;
 }
 
@@ -200,6 +200,32 @@ void fill_update_by_head(struct fill *f, const struct http_head *res)
 				commit_fate(f, &r, CACHE_UPDATE, &head, &meta);
 		}
 	}
+	buf_fini(&head);
+	store_hit_done(f->env->store, &hit);
+}
+
+/* RFC 9111 §4.3.4. One without a validator, to a request with whatever conditions, can only mean what has none. */
+static bool told_of(const struct http_head *stored, const struct cache_meta *meta, const struct http_head *res304)
+{
+	if (!http_find(res304, HTTP_ETAG, 0) && !http_find(res304, HTTP_LAST_MODIFIED, 0))
+		return !(meta->flags & (CACHE_F_ETAG | CACHE_F_LAST_MODIFIED));
+	return cache_304_selects(stored, meta, res304);
+}
+
+void fill_update_by_304(struct fill *f, const struct http_head *res)
+{
+	struct store_record r;
+	struct http_head stored;
+	struct cache_meta meta;
+	struct store_hit hit;
+	struct buf head;
+
+	if (!f->key_text.len || !f->env->store || !find_for_get(f, &hit))
+		return;
+	r = hit.record;
+	buf_init(&head, HEAD_BYTES);
+	if (parse_stored(f, &r, &stored) && told_of(&stored, &r.meta, res))
+		commit_fate(f, &r, freshen(f, &r, &stored, res, &head, &meta), &head, &meta);
 	buf_fini(&head);
 	store_hit_done(f->env->store, &hit);
 }
