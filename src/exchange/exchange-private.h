@@ -392,6 +392,7 @@ struct fill {
 	/* A stored response that is being validated or replaced. */
 	bool has_old, validating, revalidated;
 	enum cache_fate fate;        /* of what was confirmed */
+	struct view new_vary, new_selecting; /* where a 304 has brought another Vary: what is selected by from now on */
 	/* Nothing matches what the request selects by, and the origin was told the tags of the variants that there
 	 * are (RFC 9111 §4.3.1): `asked` is the request's selecting text. */
 	bool choosing;
@@ -522,6 +523,9 @@ int fill_note_old(struct fill *f, const struct store_record *r);
 /* Nothing stored matches the request's selecting fields: appends a condition with the tags of the variants that would
  * do for it. 1 if there are any, 0, or negative. */
 int fill_nominate(struct fill *f, struct exchange *x, struct buf *out);
+/* The names that an updated head varies by, if it is not those of `old` (RFC 9111 §4.1): 1, with *vary filled; 0: they are the
+ * same; LARDER_EPROTO: nothing can be selected by them; or negative. */
+int fill_varies_anew(struct fill *f, struct view head, struct view old, struct buf *vary);
 /* Which of them a 304 means, the latest of several: it becomes the fill's old one. */
 bool fill_choose(struct fill *f, const struct http_head *res304);
 /* Freshens the other variants that a 304 selects (RFC 9111 §4.3.4). */

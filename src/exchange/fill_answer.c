@@ -42,6 +42,8 @@ bool fill_fits(struct fill *f, struct exchange *x, bool waited)
 	/* It was chosen for what one request selects by. */
 	if (f->choosing && f->revalidated && !view_eq(x->selecting_view, f->asked))
 		return false;
+	if (f->new_vary.ptr && (!fill_selects(x, f->new_vary) || !view_eq(buf_view(&f->env->select), f->new_selecting)))
+		return false;
 	if (f->revalidated)
 		return waited || cache_ttl(&f->meta, net_loop_wall_s(f->env->loop)) > 0;
 	/* What was asked for before the answer was made is as new as no-cache wants it. */
@@ -77,6 +79,31 @@ static void own_head(struct fill *f, const struct http_head *head, char line[DAT
 		if (h->fields[i].id == HTTP_VIA && f->listener->options.via == EXCHANGE_VIA_REMOVE)
 			h->fields[i].hop = 1;
 	}
+}
+
+/* A 304 may bring another Vary (RFC 9111 §3.2, §4.1): then what was confirmed is selected by the fields of this request. */
+static int vary_anew(struct fill *f)
+{
+	struct buf vary, text;
+	int ret = 0;
+
+	buf_init(&vary, KEY_BYTES);
+	buf_init(&text, KEY_BYTES);
+	if (f->fate == CACHE_UPDATE)
+		ret = fill_varies_anew(f, buf_view(&f->head), f->old_vary, &vary);
+	if (ret > 0 && !vary.len) {
+		f->fate = CACHE_REMOVE;
+		ret = 0;
+	} else if (ret > 0) {
+		ret = cache_vary_select(buf_view(&vary), &f->req, &text);
+		f->new_vary = arena_view(&f->arena, buf_view(&vary));
+		f->new_selecting = arena_view(&f->arena, buf_view(&text));
+		if (!ret && (!f->new_vary.ptr || !f->new_selecting.ptr))
+			ret = LARDER_ENOMEM;
+	}
+	buf_fini(&vary);
+	buf_fini(&text);
+	return ret;
 }
 
 /* 304 to our validators (RFC 9111 §4.3.4). */
@@ -115,11 +142,15 @@ static int on_304(struct fill *f, struct http_head *h)
 		return LARDER_ENOMEM;
 	}
 	f->fate = (enum cache_fate)fate;
+	if (vary_anew(f)) {
+		f->mismatch = true;
+		return LARDER_ENOMEM;
+	}
 	f->revalidated = true;
 	fill_note_transport(f, &f->meta, false);
 	fill_freshen_others(f, h);
 	/* Those who select by something else would have had another one chosen for them. */
-	if (f->choosing)
+	if (f->choosing || f->new_vary.ptr)
 		share_shut(f);
 	fill_publish(f);
 	return 0;

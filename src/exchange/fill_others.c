@@ -111,13 +111,36 @@ bool fill_choose(struct fill *f, const struct http_head *res304)
 
 /* ---- Freshening ---- */
 
+int fill_varies_anew(struct fill *f, struct view head, struct view old, struct buf *vary)
+{
+	struct http_fault fault;
+	struct http_head h;
+	struct view fields;
+	int ret;
+
+	view_cut(head, '\n', &fields);
+	http_head_init(&h, f->env->fields + FIELDS_HALF, FIELDS_HALF);
+	ret = http_parse_fields(&h, fields, &fault);
+	if (!ret)
+		ret = cache_vary_names(&h, vary);
+	if (ret)
+		return ret > 0 ? LARDER_EPROTO : ret;
+	return !view_eq(buf_view(vary), view_eq(old, STORE_ANY) ? V("") : old);
+}
+
 /* What is written of a stored response once it has been freshened. */
 static void commit_fate(struct fill *f, struct store_record *r, int fate, struct buf *head,
                         const struct cache_meta *meta)
 {
 	uint64_t id = r->id;
+	struct buf vary;
 
 	r->head = buf_view(head);
+	/* By what it was selected then, nobody knows any more. */
+	buf_init(&vary, KEY_BYTES);
+	if (fate == CACHE_UPDATE && fill_varies_anew(f, r->head, r->vary, &vary))
+		fate = CACHE_REMOVE;
+	buf_fini(&vary);
 	r->meta = *meta;
 	r->etag = lines_field(r->head, V("ETag"));
 	r->purges = f->purges;

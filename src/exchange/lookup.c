@@ -99,7 +99,15 @@ static void note_vary(struct exchange *x)
 		store_hit_done(x->env->store, &hit);
 }
 
-/* What is stored under each of the texts: the most recent by Date (RFC 9111 §4.1). */
+/* RFC 9111 §4.1: one that has a Vary, and of such the most recent by Date. */
+static bool preferred(const struct store_record *a, const struct store_record *b)
+{
+	bool a_any = view_eq(a->vary, STORE_ANY), b_any = view_eq(b->vary, STORE_ANY);
+
+	return a_any != b_any ? b_any : a->meta.date > b->meta.date;
+}
+
+/* What is stored under each of the texts. */
 static int find_variant(struct exchange *x, const size_t *ends, unsigned n, struct store_hit *hit)
 {
 	struct store *s = x->env->store;
@@ -116,7 +124,7 @@ static int find_variant(struct exchange *x, const size_t *ends, unsigned n, stru
 		} else if (got == STORE_COLD) {
 			store_hit_done(s, hit);
 			return got;
-		} else if (lookup_found(got) && other.record.meta.date > hit->record.meta.date) {
+		} else if (lookup_found(got) && preferred(&other.record, &hit->record)) {
 			store_hit_done(s, hit);
 			*hit = other;
 			found = got;
@@ -179,7 +187,7 @@ static struct step step_hit(struct exchange *x, struct store_hit *hit, bool part
 	const struct store_record *r = &hit->record;
 	struct stored_answer a = {.head = r->head, .meta = &r->meta, .etag = r->etag,
 		                  .length = r->length, .body = hit->body};
-	struct cache_status cs = {.hit = true, .has_ttl = true};
+	struct cache_status cs = {.hit = true, .has_ttl = true, .meta = &r->meta};
 	int64_t now = net_loop_wall_s(x->env->loop);
 	uint32_t age = cache_age(&r->meta, now);
 
@@ -340,6 +348,9 @@ struct step step_lookup(struct exchange *x)
 {
 	if (for_the_origin(x)) {
 		x->why = CACHE_USE_REQUEST;
+		/* What it answers may be news of what is stored. */
+		if (cachable(x))
+			lookup_key(x);
 		/* RFC 9111 §5.2.1.7 */
 		if (only_if_cached(x))
 			return reply_error(x, 504, NULL, "Only a stored answer was asked for (only-if-cached), and its condition is the origin's to judge.");
