@@ -122,8 +122,12 @@ int cache_vary_select(struct view names, const struct http_head *req, struct buf
  * clients that do not know of codings send none. `content_encoding`: a field's value or empty. */
 bool cache_coding_acceptable(const struct http_head *req, struct view content_encoding);
 
-/* Are two selecting texts of one Vary list the same but for Accept-Encoding? */
-bool cache_vary_same_but_coding(struct view a, struct view b);
+/* Is what is in that one language what the client would like best (RFC 9110 §12.5.4, RFC 4647 §3.3.1)? Not without an
+ * Accept-Language. `content_language`: a field's value or empty. */
+bool cache_language_preferred(const struct http_head *req, struct view content_language);
+
+/* Are two selecting texts of one Vary list the same but for Accept-Encoding, or Accept-Language, or both? */
+bool cache_vary_same_but(struct view a, struct view b, bool coding, bool language);
 
 enum cache_condition {
 	CACHE_COND_NONE,     /* no precondition, or it lets the full answer pass */

@@ -38,6 +38,17 @@ struct alternative {
 	bool found;
 };
 
+/* May the stored one stand in, which another request selects by `asked`? */
+static bool may_share(struct exchange *x, const struct store_record *r, struct view asked)
+{
+	bool codings = x->listener->options.share_codings, languages = x->listener->options.share_languages;
+
+	if (cache_vary_same_but(r->selecting, asked, codings, false))
+		return true;
+	return languages && cache_vary_same_but(r->selecting, asked, codings, true) &&
+	       cache_language_preferred(x->req.head, lines_field(r->head, V("Content-Language")));
+}
+
 static bool consider(void *arg, const struct store_record *r)
 {
 	struct alternative *a = arg;
@@ -50,7 +61,7 @@ static bool consider(void *arg, const struct store_record *r)
 
 	buf_reset(asked);
 	if (cache_ttl(&r->meta, a->now) <= 0 || cache_vary_select(r->vary, x->req.head, asked) ||
-	    !cache_vary_same_but_coding(r->selecting, buf_view(asked)) ||
+	    !may_share(x, r, buf_view(asked)) ||
 	    !(undone || (coding.ptr ? cache_coding_acceptable(x->req.head, coding)
 	                            : http_coding_weight(x->req.head, V("identity")) != 0)))
 		return true;
@@ -59,8 +70,9 @@ static bool consider(void *arg, const struct store_record *r)
 	return false;
 }
 
-/* Another variant that differs by a coding alone, which the client takes or has undone (option share_codings). */
-static int find_other_coding(struct exchange *x, struct store_hit *hit)
+/* Another variant that differs by a coding alone, which the client takes or has undone (option share_codings), or by a
+ * language that it likes best (share_languages). */
+static int find_alternative(struct exchange *x, struct store_hit *hit)
 {
 	struct alternative a = {x, net_loop_wall_s(x->env->loop), false};
 	int found = STORE_NONE;
@@ -153,8 +165,8 @@ static int find(struct exchange *x, struct store_hit *hit)
 		return STORE_NONE;
 	x->selecting_view = buf_view(&x->selecting);
 	found = find_variant(x, ends, n, hit);
-	if (found == STORE_NONE && x->listener->options.share_codings)
-		found = find_other_coding(x, hit);
+	if (found == STORE_NONE && (x->listener->options.share_codings || x->listener->options.share_languages))
+		found = find_alternative(x, hit);
 	if (found == STORE_NONE) {
 		x->why = CACHE_USE_VARY_MISS;
 		note_vary(x);

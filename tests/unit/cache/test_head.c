@@ -346,7 +346,7 @@ START_TEST(freshen_by_head)
 {
 	struct cache_options o = head_options();
 	struct head_text req, stored, res304;
-	struct cache_meta meta;
+	struct cache_meta meta, was = {0};
 	struct buf out;
 
 	buf_init(&out, 4096);
@@ -398,7 +398,7 @@ START_TEST(fate)
 	static char *targets[] = {(char *)"CDN-Cache-Control"};
 	struct cache_options o = head_options();
 	struct head_text req, stored, res304;
-	struct cache_meta meta;
+	struct cache_meta meta, was = {0};
 	struct buf out;
 	int got;
 
