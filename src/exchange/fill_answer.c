@@ -247,8 +247,13 @@ int fill_on_head(void *arg, const struct http_head *head, uint64_t length, const
 	if (f->validating && head->status == 304)
 		return on_304(f, &h);
 	f->want_store |= fill_answers_get(f, &h);
-	tagged = f->want_store && tags_of_response(f, &h) == 0;
+	/* A 206 to a hole's If-Range leaves out what is known of the part (RFC 9110 §15.3.7). */
+	tagged = f->want_store && (f->pf && head->status == 206 ? tags_of_304(f, &h) : tags_of_response(f, &h)) == 0;
 	tags_strip(f->listener, &h);
+	if (f->pf && !tagged) {
+		part_kill(f->pf->part, false);
+		return LARDER_EAGAIN;
+	}
 	if (f->pf) {
 		err = part_fetch_head(f, &h, length);
 		if (err || f->pf)
