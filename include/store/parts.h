@@ -69,7 +69,7 @@ int store_part_create(struct store *s, const struct store_key *key, const struct
 /* The same of a spool that ends before its body does, with what its file has. LARDER_ENOENT: that is nothing. */
 int store_part_keep(struct store *s, const struct store_key *key, const struct store_record *record,
                     struct store_spool *sp, store_done_fn *done, void *arg);
-/* Bytes first to end − 1 are in the file, written by `run`. The record's head and meta replace those stored
+/* Bytes first to end − 1 are in the file, written by `run`. The record's head, meta and tags replace those stored
  * unless the head is empty; selecting text and Vary say which record it is. Done with LARDER_ENOENT if it is gone. */
 int store_part_extend(struct store *s, const struct store_key *key, const struct store_record *record,
                       uint64_t id, struct store_file *f, struct store_run *run, uint64_t first,

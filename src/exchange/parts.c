@@ -1,4 +1,5 @@
 #include "parts.h"
+#include "store/purge.h"
 
 #include <stdlib.h>
 
@@ -47,6 +48,7 @@ void part_unref(struct part *p)
 	buf_fini(&p->selecting);
 	buf_fini(&p->vary);
 	buf_fini(&p->head);
+	buf_fini(&p->tags);
 	p->magic = 0;
 	free(p);
 }
@@ -59,7 +61,7 @@ static void on_poll(struct net_timer *t)
 }
 
 static struct part *make(struct exchange_env *env, struct view key, struct hash128 hash, struct view vary,
-                         struct view selecting, struct view head, uint64_t length)
+                         struct view selecting, struct view head, struct view tags, uint64_t length)
 {
 	struct part *p = calloc(1, sizeof(*p));
 
@@ -77,13 +79,15 @@ static struct part *make(struct exchange_env *env, struct view key, struct hash1
 	buf_init(&p->selecting, KEY_BYTES);
 	buf_init(&p->vary, KEY_BYTES);
 	buf_init(&p->head, HEAD_BYTES);
+	buf_init(&p->tags, STORE_TAGS_BYTES);
 	buf_addv(&p->key_text, key);
 	buf_addv(&p->vary, vary);
 	buf_addv(&p->selecting, selecting);
 	buf_addv(&p->head, head);
+	buf_addv(&p->tags, tags);
 	p->key = (struct store_key){buf_view(&p->key_text), hash};
 	LIST_INSERT_HEAD(bucket(env, hash), p, link);
-	if (!p->key_text.err && !p->vary.err && !p->selecting.err && !p->head.err)
+	if (!p->key_text.err && !p->vary.err && !p->selecting.err && !p->head.err && !p->tags.err)
 		return p;
 	part_unref(p);
 	return NULL;
@@ -101,7 +105,7 @@ void part_take_file(struct part *p, struct store_file *file)
 struct part *part_new(struct fill *f, uint64_t length)
 {
 	struct part *p = make(f->env, f->key.text, f->key.hash, buf_view(&f->vary), buf_view(&f->selecting),
-		              buf_view(&f->head), length);
+		              buf_view(&f->head), buf_view(&f->tags), length);
 
 	if (!p)
 		return NULL;
@@ -121,8 +125,10 @@ void part_describe(struct part *p, struct store_record *r, bool head)
 	};
 	if (p->origin.len)
 		addr_ip16(&p->origin, r->origin_ip);
-	if (head)
-		r->head = buf_view(&p->head);
+	if (!head)
+		return;
+	r->head = buf_view(&p->head);
+	r->tags = p->tags.len ? buf_view(&p->tags) : V("");
 }
 
 /* ---- What is stored ---- */
@@ -149,8 +155,9 @@ static int refresh(struct part *p, const struct store_hit *hit)
 	p->seen = store_commits(p->store);
 	if (newer) {
 		buf_reset(&p->head);
-		if (buf_addv(&p->head, r->head))
-			return p->head.err;
+		buf_reset(&p->tags);
+		if (buf_addv(&p->head, r->head) || buf_addv(&p->tags, r->tags))
+			return LARDER_ENOMEM;
 		p->meta = r->meta;
 	}
 	return store_extents_load(&p->have, hit->extents, p->length);
@@ -165,7 +172,7 @@ static struct part *of_hit(struct exchange *x, struct store_hit *hit)
 	if (p) {
 		part_ref(p);
 	} else {
-		p = make(x->env, x->key.text, x->key.hash, r->vary, r->selecting, r->head, r->length);
+		p = make(x->env, x->key.text, x->key.hash, r->vary, r->selecting, r->head, r->tags, r->length);
 		if (!p)
 			return NULL;
 		p->id = r->id;
@@ -235,7 +242,7 @@ static void reply(struct exchange *x, struct part *p)
 {
 	struct stored_answer a = {.head = buf_view(&p->head), .meta = &p->meta, .length = p->length};
 	int64_t now = net_loop_wall_s(p->env->loop);
-	struct cache_status cs = {.has_ttl = true, .ttl = cache_ttl(&p->meta, now)};
+	struct cache_status cs = {.has_ttl = true, .ttl = cache_ttl(&p->meta, now), .meta = &p->meta};
 	const char *fwd = x->part_fwd ? x->part_fwd : x->incomplete ? cache_reason_token(CACHE_USE_PARTIAL) : NULL;
 
 	a.etag = lines_field(a.head, V("ETag"));
@@ -247,7 +254,7 @@ static void reply(struct exchange *x, struct part *p)
 	cs.collapsed = x->collapsed;
 	if (!fwd)
 		x->outcome = x->why == CACHE_USE_STALE_ALLOWED || cs.ttl < 0 ? OUT_STALE : OUT_HIT;
-	else
+	else if (x->outcome != OUT_STALE)
 		x->outcome = x->incomplete ? OUT_MISS : OUT_REVALIDATED;
 	if (!fwd && x->why == CACHE_USE_OFFLINE)
 		cs.detail = "offline";

@@ -27,7 +27,7 @@ struct part {
 	struct exchange_env *env; /* NULL: gone, and only the store's callbacks are to come */
 	struct store *store;
 	LIST_ENTRY(part) link;
-	struct buf key_text, selecting, vary, head;
+	struct buf key_text, selecting, vary, head, tags;
 	struct store_key key;
 	struct cache_meta meta;
 	struct addr origin;

@@ -228,6 +228,7 @@ static int start(struct part *p, struct exchange *x, uint64_t first, uint64_t en
 	*pf = (struct part_fetch){.part = p, .fill = f, .by = x, .first = first, .at = first, .end = end,
 		                  .recorded = first};
 	err = ask(pf, &f->arena, &plan.validators);
+	f->old_tags = arena_view(&f->arena, buf_view(&p->tags));
 	if (!err)
 		err = fill_start(f, x, &plan);
 	if (err) {
@@ -429,7 +430,7 @@ static int freshen(struct part_fetch *pf, const struct http_head *h)
 	old.status = p->meta.status;
 	old.reason = view_of(http_reason(old.status));
 	buf_init(&fresh, HEAD_BYTES);
-	fate = cache_freshen(&f->listener->cache, &f->req, &old, h, f->info.request_time, f->info.response_time,
+	fate = cache_freshen(&f->listener->cache, &f->req, &old, &p->meta, h, f->info.request_time, f->info.response_time,
 	                     p->length, &fresh, &meta);
 	if (fate != CACHE_UPDATE) {
 		buf_fini(&fresh);
@@ -440,6 +441,12 @@ static int freshen(struct part_fetch *pf, const struct http_head *h)
 	}
 	buf_fini(&p->head);
 	p->head = fresh;
+	buf_reset(&p->tags);
+	if (buf_addv(&p->tags, buf_view(&f->tags))) {
+		buf_fini(&fresh);
+		return LARDER_ENOMEM;
+	}
+	fill_note_transport(f, &meta, true);
 	p->meta = meta;
 	pf->fresh = true;
 	pf->purges = f->purges;

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "log/log.h"
-#include "write.h"
+#include "tags.h"
 
 #define SWEEP_BATCH 64
 
@@ -311,6 +311,7 @@ static int extend(struct write *w, struct op *op, struct hash128 row, bool *fata
 	struct write_cost cost = extend_cost;
 	struct store_extents have = {0};
 	struct record old;
+	struct view tags;
 	uint64_t blocks = 0, was;
 	int ret = find(w, op, row, &old);
 
@@ -326,14 +327,19 @@ static int extend(struct write *w, struct op *op, struct hash128 row, bool *fata
 	if (ret)
 		goto out;
 	old.extents = view_make(have.at, have.n * sizeof(*have.at));
+	tags = old.tags;
 	/* A head that was asked for before a purge does not undo what that did. */
 	if (op->rec.head.len && !apply_outdated(w, op, old.tags)) {
 		old.head = op->rec.head;
 		old.h.meta = op->rec.h.meta;
 		old.h.etag_off = op->rec.h.etag_off;
 		old.h.etag_len = op->rec.h.etag_len;
+		if (!op->keep_tags)
+			old.tags = op->rec.tags;
 	}
 	cost.pages = db_value_pages(w->s->db, record_size(&old));
+	cost.touch[DB_TAGS] = tags_count(tags);
+	cost.add[DB_TAGS] = tags_count(old.tags);
 	ret = write_room(w, &cost, room_for_inserts(w->s->pool)) ? 0 : APPLY_NO_ROOM;
 	if (ret)
 		goto out;
@@ -342,7 +348,9 @@ static int extend(struct write *w, struct op *op, struct hash128 row, bool *fata
 	count_down(&w->st.part_bytes, was);
 	w->st.part_bytes += blocks;
 	set_blocks(&old.h, blocks);
-	ret = recharge(w, op, &old, row, blocks);
+	ret = tags_change(w, row, old.key, tags, old.tags);
+	if (!ret)
+		ret = recharge(w, op, &old, row, blocks);
 out:
 	store_extents_fini(&have);
 	return ret;

@@ -3,7 +3,7 @@
 import calendar
 
 from fields import Directives, Fields, age_value, byte_ranges, entity_tags, http_date, resolve, selecting, vary_names
-from oracle import Query, Stored, answers, condition, current_age, freshness, lifetime, reuse, storable
+from oracle import Query, Stored, answers, chosen_for, condition, current_age, freshness, lifetime, reuse, storable, updated
 
 NOW = calendar.timegm((2026, 10, 19, 20, 0, 0))
 DATES = (("Mon, 19 Oct 2026 20:00:00 GMT", NOW), ("Monday, 19-Oct-26 20:00:00 GMT", NOW), ("Mon Oct 19 20:00:00 2026", NOW),
@@ -64,7 +64,19 @@ def check(tally):
     tally.check(selecting("accept-language", Fields([("Accept-Language", "en;q=1, DE")])) ==
                 selecting("accept-language", Fields([("Accept-Language", "de,en")])), "normalised Accept-Language (RFC 9111 4.1)")
     tally.check(Directives(Fields([("Cache-Control", 'a="x, no-store", B')])).list == [("a", "x, no-store", True), ("b", None, False)], "directives")
+    updates(tally)
     ages(tally)
+
+
+def updates(tally):
+    """What a 304 changes (RFC 9111 3.2, 4.1)."""
+    s = stored([("ETag", '"a"'), ("Vary", "Accept")], request=[("Accept", "a")])
+    to = Query("GET", Fields([("Accept", "b")]))
+    s = updated(s, Fields([("ETag", 'W/"a"'), ("Content-Type", "x/y"), ("Content-Length", "0")]), to, NOW, (NOW, NOW), "u")
+    tally.check(s.tag() == 'W/"a"' and s.fields.get("content-type") == "x/y" and not s.fields.has("content-length"), "fields of a 304")
+    for accept, right in (("a", True), ("b", True), ("c", False)):
+        tally.check(chosen_for(s, Query("GET", Fields([("Accept", accept)]))) == right, f"{accept} selects what a 304 has confirmed for b")
+    tally.check(condition(s, Query("GET", Fields([("If-None-Match", '"a"')]))) == "304", "weak comparison with a weakened tag (RFC 9110 13.1.2)")
 
 
 def ages(tally):

@@ -104,3 +104,22 @@ def test_many_at_once(way):
     store(way, a=f'"{names[0]}"', b=f'"{names[31]}"')
     post(way, "Cache-Group-Invalidation: " + ", ".join(f'"{n}"' for n in names))
     assert not hit(way, "a") and not hit(way, "b")
+
+
+@pytest.mark.parametrize("invalid, gone", [("two", True), ("one", False)], ids=["new", "old"])
+def test_groups_of_a_part(own_way, invalid, gone):
+    """§2, RFC 9111 §3.4: what comes for a part that is stored brings its groups, in place of those before."""
+    way, body, group = own_way("range_fill=100"), bytes(range(256)) * 1200, ["one"]
+
+    def script(req, conn):
+        first, last = (int(n) for n in req.get("Range")[6:].split("-"))
+        return answer(body[first:last + 1], status=206, fields=[FRESH, 'ETag: "v"', f'Cache-Groups: "{group[0]}"',
+                                                                f"Content-Range: bytes {first}-{last}/{len(body)}"])
+    way.on(script, path="/part")
+    for group[0], asked in (("one", "bytes=131072-262143"), ("two", "bytes=262144-280000")):
+        assert way.ask("Range: " + asked, path="/part").status == 206
+        way.settle()
+    before = way.count("/part")
+    post(way, f'Cache-Group-Invalidation: "{invalid}"')
+    r = way.ask("Range: bytes=131072-131080", path="/part")
+    assert r.body == body[131072:131081] and (way.count("/part") > before) == gone
