@@ -74,17 +74,20 @@ struct cache_meta {
  * (RFC 9110 §9.3.3): that its one Content-Location leads there is for the caller to see. Returns CACHE_STORE_OK with *meta
  * filled (always filled as far as possible, so that an answer can be explained), else why not.
  * Heads must have their hops marked. Without a lifetime, a validator is enough. No precondition or range of
- * the client's may have gone to the origin. */
+ * the client's may have gone to the origin. *cc, unless NULL: what the response says to this cache, for
+ * cache_head_write; its views are into the head. */
 enum cache_reason cache_storable(const struct cache_options *o, const struct http_head *req,
                                  const struct http_head *res, int64_t request_time,
-                                 int64_t response_time, struct cache_meta *meta);
+                                 int64_t response_time, struct cache_meta *meta,
+                                 struct cache_control *cc);
 
 /* Appends to *out the head as it is stored and served: status line "HTTP/1.1 200 OK" and the
  * fields in their order and spelling, each line ended by CRLF, no blank line; without hop-by-hop
  * fields, Age, the fields that no-cache= or private= name, and Content-Length, which is written
- * anew from `length` unless that is HTTP_LENGTH_UNKNOWN. 0 or the buffer's error. */
-int cache_head_write(const struct cache_options *o, const struct http_head *res, uint64_t length,
-                     struct buf *out);
+ * anew from `length` unless that is HTTP_LENGTH_UNKNOWN. `cc`: from cache_storable of the same head; NULL: the
+ * head is asked again. 0 or the buffer's error. */
+int cache_head_write(const struct cache_options *o, const struct http_head *res,
+                     const struct cache_control *cc, uint64_t length, struct buf *out);
 
 /* current_age (RFC 9111 §4.2.3) at `now`, seconds, never negative. */
 uint32_t cache_age(const struct cache_meta *meta, int64_t now);

@@ -58,13 +58,14 @@ static int write_head(const struct http_head *res, const struct cache_control *c
 	return out->err;
 }
 
-int cache_head_write(const struct cache_options *o, const struct http_head *res, uint64_t length,
-                     struct buf *out)
+int cache_head_write(const struct cache_options *o, const struct http_head *res,
+                     const struct cache_control *cc, uint64_t length, struct buf *out)
 {
-	struct cache_control cc;
+	struct cache_control own;
 
-	cache_control_response(o, res, &cc);
-	return write_head(res, &cc, length, out);
+	if (!cc)
+		cache_control_response(o, res, &own);
+	return write_head(res, cc ? cc : &own, length, out);
 }
 
 /* By its name, whether it is on our list or another cache's. */

@@ -313,13 +313,15 @@ static bool method_storable(const struct http_head *req, const struct http_head 
 
 enum cache_reason cache_storable(const struct cache_options *o, const struct http_head *req,
                                  const struct http_head *res, int64_t request_time,
-                                 int64_t response_time, struct cache_meta *meta)
+                                 int64_t response_time, struct cache_meta *meta,
+                                 struct cache_control *cc)
 {
-	struct cache_control cc;
+	struct cache_control own;
 
-	cache_control_response(o, res, &cc);
-	cache_meta_fill(o, res, &cc, request_time, response_time, meta);
-	if (!method_storable(req, res, &cc))
+	cc = cc ? cc : &own;
+	cache_control_response(o, res, cc);
+	cache_meta_fill(o, res, cc, request_time, response_time, meta);
+	if (!method_storable(req, res, cc))
 		return CACHE_STORE_METHOD;
-	return cache_judge(o, req, res, &cc, meta);
+	return cache_judge(o, req, res, cc, meta);
 }

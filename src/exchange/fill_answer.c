@@ -185,9 +185,10 @@ void fill_note_transport(const struct fill *f, struct cache_meta *meta, bool con
 static void prepare_storing(struct fill *f, const struct http_head *h, uint64_t length, bool tagged)
 {
 	uint64_t written = f->status == 204 ? HTTP_LENGTH_UNKNOWN : length;
+	struct cache_control cc;
 
 	f->storable = cache_storable(&f->listener->cache, &f->req, h, f->info.request_time,
-	                             f->info.response_time, &f->meta);
+	                             f->info.response_time, &f->meta, &cc);
 	if (f->storable != CACHE_STORE_OK)
 		return;
 	if (!tagged) {
@@ -203,7 +204,7 @@ static void prepare_storing(struct fill *f, const struct http_head *h, uint64_t 
 		return;
 	}
 	if ((f->vary.len && cache_vary_select(buf_view(&f->vary), &f->req, &f->selecting)) ||
-	    cache_head_write(&f->listener->cache, h, written, &f->head)) {
+	    cache_head_write(&f->listener->cache, h, &cc, written, &f->head)) {
 		f->storable = CACHE_STORE_TOO_LARGE;
 		return;
 	}

@@ -43,6 +43,7 @@ static bool becomes_part(struct fill *f, struct http_head *h, uint64_t length, b
 {
 	struct view v = http_only(h, HTTP_CONTENT_RANGE);
 	struct http_head whole = *h;
+	struct cache_control cc;
 	struct http_range asked;
 	unsigned n;
 
@@ -58,13 +59,13 @@ static bool becomes_part(struct fill *f, struct http_head *h, uint64_t length, b
 	whole.status = 200;
 	whole.reason = V("OK");
 	if (cache_storable(&f->listener->cache, &f->req, &whole, f->info.request_time, f->info.response_time,
-	                   &f->meta) != CACHE_STORE_OK || !store_accepts_part(f->env->store, *total))
+	                   &f->meta, &cc) != CACHE_STORE_OK || !store_accepts_part(f->env->store, *total))
 		return false;
 	if (!dated)
 		fill_forget_date(f);
 	if (cache_vary_names(h, &f->vary) != 0 ||
 	    (f->vary.len && cache_vary_select(buf_view(&f->vary), &f->req, &f->selecting)) ||
-	    cache_head_write(&f->listener->cache, &whole, *total, &f->head))
+	    cache_head_write(&f->listener->cache, &whole, &cc, *total, &f->head))
 		return false;
 	fill_note_transport(f, &f->meta, true);
 	return part_validator(buf_view(&f->head), &f->meta).len && !(f->meta.flags & CACHE_F_ACCEPT_RANGES_NONE);

@@ -53,7 +53,10 @@ int tags_scope_of(const struct exchange_listener *l, struct view key, struct buf
 {
 	if (l->kind == EXCHANGE_FORWARD)
 		return buf_addv(out, store_key_origin(key));
-	buf_printf(out, "@%.*s:%u", VFMT(l->origin.host), (unsigned)l->origin.port);
+	buf_addc(out, '@');
+	buf_addv(out, l->origin.host);
+	buf_addc(out, ':');
+	buf_addu(out, l->origin.port);
 	return buf_addv(out, origin_prefix(l));
 }
 
@@ -62,6 +65,24 @@ static int groups(const struct fill *f, const struct http_head *h, struct buf *o
 	if (!f->listener->options.cache_groups)
 		return 0;
 	return cache_tags_strings(h, HTTP_CACHE_GROUPS, STORE_TAG_GROUP, out);
+}
+
+static bool names_keys(const struct exchange_listener *l, const struct http_head *h)
+{
+	struct view name;
+
+	for (size_t i = 0; field_at(l, i, &name); i++) {
+		if (http_find_text(h, name, 0))
+			return true;
+	}
+	return false;
+}
+
+/* Most responses name nothing, and have no line for it. */
+static bool names_any(const struct fill *f, const struct http_head *h)
+{
+	return (f->listener->options.cache_groups && http_find(h, HTTP_CACHE_GROUPS, 0)) ||
+	       names_keys(f->listener, h);
 }
 
 /* The scope's line; 0 or the buffer's error. */
@@ -81,8 +102,11 @@ static int end(struct fill *f, int n)
 
 int tags_of_response(struct fill *f, const struct http_head *h)
 {
-	int ret = begin(f), n = 0;
+	int ret, n = 0;
 
+	if (!names_any(f, h))
+		return end(f, 0);
+	ret = begin(f);
 	if (!ret)
 		ret = n = groups(f, h, &f->tags);
 	if (ret >= 0)
@@ -106,17 +130,6 @@ static int keep(struct fill *f, enum store_tag what)
 		n++;
 	}
 	return f->tags.err ? f->tags.err : n;
-}
-
-static bool names_keys(const struct exchange_listener *l, const struct http_head *h)
-{
-	struct view name;
-
-	for (size_t i = 0; field_at(l, i, &name); i++) {
-		if (http_find_text(h, name, 0))
-			return true;
-	}
-	return false;
 }
 
 int tags_of_304(struct fill *f, const struct http_head *h)

@@ -55,7 +55,7 @@ static void stored_holds(const struct buf *text)
 	check(!http_find(&h, HTTP_AGE, 0));
 	/* Writing the stored head once more leaves it as it is. */
 	buf_init(&again, text->len);
-	check(cache_head_write(&options, &h, 7, &again) == 0);
+	check(cache_head_write(&options, &h, NULL, 7, &again) == 0);
 	check(view_eq(buf_view(&again), buf_view(text)));
 	buf_fini(&again);
 	buf_fini(&whole);
@@ -119,10 +119,10 @@ int fuzz_one(const uint8_t *data, size_t len)
 		return 0;
 	res.status = 200;
 	res304.status = 304;
-	cache_storable(&options, &req, &res, NOW, NOW, &meta);
+	cache_storable(&options, &req, &res, NOW, NOW, &meta, NULL);
 	meta_holds(&meta);
 	buf_init(&out, max);
-	check(cache_head_write(&options, &res, 7, &out) == 0);
+	check(cache_head_write(&options, &res, NULL, 7, &out) == 0);
 	stored_holds(&out);
 	use(&req, &res, &meta);
 	validate(&req, &res, &meta, &res304, max);

@@ -120,7 +120,7 @@ static struct view store(struct head_text *h, unsigned status, const char *lines
 	struct head_text req;
 
 	cache_storable(&o, head_request(&req, "GET", ""),
-		       head_response(h, status, lines ? lines : STORED), NOW, NOW, meta);
+		       head_response(h, status, lines ? lines : STORED), NOW, NOW, meta, NULL);
 	head_end(&req);
 	etag = http_find(&h->head, HTTP_ETAG, 0);
 	return etag ? etag->value : V("");

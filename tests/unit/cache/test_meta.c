@@ -85,7 +85,7 @@ static struct cache_meta meta_of(const struct cache_options *o, unsigned status,
 	/* Every byte goes to disk. */
 	memset(&meta, 0xa5, sizeof(meta));
 	cache_storable(o, head_request(&req, "GET", ""), head_response(&res, status, lines),
-		       request_time, response_time, &meta);
+		       request_time, response_time, &meta, NULL);
 	head_end(&req);
 	head_end(&res);
 	return meta;
@@ -138,7 +138,7 @@ START_TEST(targets)
 
 	o.targeted_fields = (struct option_list){names, 2};
 	got = cache_storable(&o, head_request(&req, "GET", ""),
-	                     head_response(&res, 200, target_rows[_i].res), NOW, NOW, &m);
+	                     head_response(&res, 200, target_rows[_i].res), NOW, NOW, &m, NULL);
 	ck_assert_msg(got == target_rows[_i].verdict && m.lifetime == target_rows[_i].lifetime,
 	              "9213 2.2: \"%s\": %s, lives %u", target_rows[_i].res,
 	              cache_reason_token(got), m.lifetime);

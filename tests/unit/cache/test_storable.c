@@ -228,7 +228,7 @@ START_TEST(storable)
 	struct cache_meta meta;
 	enum cache_reason got = cache_storable(
 		&o, head_request(&req, store_rows[_i].method, store_rows[_i].req),
-		head_response(&res, store_rows[_i].status, store_rows[_i].res), NOW, NOW, &meta);
+		head_response(&res, store_rows[_i].status, store_rows[_i].res), NOW, NOW, &meta, NULL);
 
 	ck_assert_msg(got == store_rows[_i].verdict, "%s: %u \"%s\" to \"%s\": %s, not %s",
 		      store_rows[_i].clause, store_rows[_i].status, store_rows[_i].res,
@@ -252,12 +252,12 @@ START_TEST(options_count)
 	head_response(&res, 200, "Cache-Control: max-age=60\nSet-Cookie: a=b");
 	o.request_directives = false;
 	o.store_set_cookie = false;
-	ck_assert_int_eq(cache_storable(&o, &req.head, &res.head, NOW, NOW, &meta),
+	ck_assert_int_eq(cache_storable(&o, &req.head, &res.head, NOW, NOW, &meta, NULL),
 			 CACHE_STORE_SET_COOKIE);
 	o.store_set_cookie = true;
-	ck_assert_int_eq(cache_storable(&o, &req.head, &res.head, NOW, NOW, &meta), CACHE_STORE_OK);
+	ck_assert_int_eq(cache_storable(&o, &req.head, &res.head, NOW, NOW, &meta, NULL), CACHE_STORE_OK);
 	o.request_directives = true;
-	ck_assert_int_eq(cache_storable(&o, &req.head, &res.head, NOW, NOW, &meta),
+	ck_assert_int_eq(cache_storable(&o, &req.head, &res.head, NOW, NOW, &meta, NULL),
 			 CACHE_STORE_REQUEST_NO_STORE);
 	head_end(&req);
 	head_end(&res);
