@@ -17,7 +17,7 @@
 
 #define BOARD_MAGIC  0x42524431u
 #define NOTES        4096 /* of each kind */
-#define NOTE_KINDS   3
+#define NOTE_KINDS   4
 #define TIMES        16384 /* counters of invalidations, by key */
 
 /* The lock covers who owns it and what it is; `received`, `waiting` and `invalid` are atomic. */

@@ -109,6 +109,7 @@ struct claims *board_claims(struct board *b);
 
 enum board_note {
 	BOARD_UNSHAREABLE, /* of a key: its answers can't be shared */
+	BOARD_FOLDER,      /* of a folder: so many of its keys in a row were such; the value is the number */
 	BOARD_DOWN,        /* of an origin: it can't be reached; the value is the error */
 	BOARD_RANGES,      /* of a key: its origin's ranges are of no use; the value says why (parts.h) */
 };

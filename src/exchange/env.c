@@ -227,28 +227,6 @@ struct view exchange_pseudonym(const struct exchange_env *env)
 	return view_of(env->pseudonym);
 }
 
-/* Requests with credentials have notes of their own: what those say is nothing to the others. */
-static struct hash128 with_credentials(struct hash128 key)
-{
-	return (struct hash128){.hi = ~key.hi, .lo = key.lo};
-}
-
-bool unshareable_known(struct exchange *x)
-{
-	struct exchange_env *env = x->env;
-	uint64_t now = net_loop_now_ms(env->loop);
-
-	return board_noted(env->board, BOARD_UNSHAREABLE, x->key.hash, now, NULL) ||
-	       (http_find(x->req.head, HTTP_AUTHORIZATION, 0) &&
-	        board_noted(env->board, BOARD_UNSHAREABLE, with_credentials(x->key.hash), now, NULL));
-}
-
-void unshareable_add(struct exchange_env *env, struct hash128 key, bool credentials)
-{
-	board_note(env->board, BOARD_UNSHAREABLE, credentials ? with_credentials(key) : key,
-	           net_loop_now_ms(env->loop) + env->options->unshareable_time, 0);
-}
-
 struct view origin_prefix(const struct exchange_listener *listener)
 {
 	struct view prefix = listener->origin.path;

@@ -132,6 +132,8 @@ struct exchange {
 	struct fill *fill;
 	uint64_t seen;               /* of the store, by the lookup */
 	bool collapsed;              /* joined a fill that ran already */
+	bool impatient;              /* and left it, since its head did not come */
+	uint64_t joined_ms;
 
 	/* A body that is stored in part (parts.h). */
 	struct part *part;           /* that is read; then `link` is among its readers */
@@ -185,11 +187,20 @@ struct exchange {
 	struct buf body;             /* of the request, until the origin takes it */
 };
 
-/* ---- env.c ---- */
+/* ---- sharing.c ---- */
 /* Is it known that x could not share the answer? */
 bool unshareable_known(struct exchange *x);
-/* Notes it, of requests with credentials or of all. */
-void unshareable_add(struct exchange_env *env, struct hash128 key, bool credentials);
+/* The same by what its siblings were, as option unshareable_siblings has it. */
+bool unshareable_likely(struct exchange *x);
+/* Notes what an answer was. */
+void unshareable_note(struct fill *f);
+void shareable_note(struct fill *f);
+/* x begins to wait for the head that another asked for. */
+void patience_begin(struct fill *f, struct exchange *x);
+/* For f->patience. */
+void patience_timer(struct net_timer *t);
+
+/* ---- env.c ---- */
 /* What a reverse listener puts before the request's path, without the slash at its end. */
 struct view origin_prefix(const struct exchange_listener *listener);
 
@@ -421,6 +432,7 @@ struct fill {
 	bool waiting;                /* until the store has room */
 	struct net_timer pacing;
 	struct net_timer telling;    /* many readers are told now and then */
+	struct net_timer patience;   /* of those who wait for its head */
 	uint64_t told;               /* how much had come then */
 	uint64_t pace_ms;
 	unsigned removing;           /* invalidations that the answer waits for */

@@ -42,6 +42,7 @@ static void leave_env(struct fill *f)
 	share_fini(f);
 	net_timer_stop(&f->pacing);
 	net_timer_stop(&f->telling);
+	net_timer_stop(&f->patience);
 	LIST_REMOVE(f, all_link);
 	f->env->nfills--;
 	stat_sub(&f->env->stats->fills, 1);
@@ -232,6 +233,7 @@ struct fill *fill_new(struct exchange *x, bool want_store)
 	LIST_INIT(&f->followers);
 	net_timer_init(&f->pacing, env->loop, pace_fetch_timer);
 	net_timer_init(&f->telling, env->loop, fill_tell_timer);
+	net_timer_init(&f->patience, env->loop, patience_timer);
 	arena_init(&f->arena, ARENA_BLOCK, ARENA_BYTES);
 	buf_init(&f->key_text, KEY_BYTES);
 	buf_init(&f->selecting, KEY_BYTES);
@@ -418,9 +420,20 @@ bool fill_too_many(const struct exchange_env *env)
 	return env->ntransfers >= (uint64_t)env->options->fills_max;
 }
 
+/* May x wait for another's fetch, or others for its own? */
+static bool may_share(struct exchange *x, bool want_store)
+{
+	if ((!want_store && !x->joins) || x->alone || unshareable_known(x))
+		return false;
+	if (!unshareable_likely(x))
+		return true;
+	stat_add(&x->env->stats->not_awaited, 1);
+	return false;
+}
+
 struct step fill_begin(struct exchange *x, bool want_store, const struct store_hit *validate)
 {
-	bool free = (want_store || x->joins) && !x->alone && !unshareable_known(x), shared = want_store && free;
+	bool free = may_share(x, want_store), shared = want_store && free;
 	struct fill *f = free ? find(x) : NULL;
 	int err;
 
@@ -432,6 +445,7 @@ struct step fill_begin(struct exchange *x, bool want_store, const struct store_h
 			return STEP_WAIT;
 		}
 		fill_attach(f, x);
+		patience_begin(f, x);
 		if (f->state != FILL_HEAD && f->state != FILL_HELD && !f->keeping)
 			fill_tell_one(f, x);
 		return STEP_WAIT;
@@ -452,9 +466,11 @@ struct step fill_begin(struct exchange *x, bool want_store, const struct store_h
 			x->alone = ++x->restarts > 3;
 		return err == LARDER_EAGAIN ? STEP(step_lookup) : refuse(x, err);
 	}
-	if (!f->follow)
-		f->first = x;
 	fill_attach(f, x);
+	if (f->follow)
+		patience_begin(f, x);
+	else
+		f->first = x;
 	if (f->want_store)
 		fill_enter_table(f, shared || f->follow);
 	fill_unref(f);

@@ -219,11 +219,14 @@ bool fill_is_personal(const struct fill *f)
 }
 
 /* An error says nothing of what comes when it is over. */
-static void note_unshareable(struct fill *f)
+static void note_sharing(struct fill *f)
 {
-	if (f->storable == CACHE_STORE_REQUEST_NO_STORE || f->status >= 500)
+	if (!f->want_store || f->req.method != HTTP_METHOD_GET || f->status >= 500)
 		return;
-	unshareable_add(f->env, f->key.hash, f->storable == CACHE_STORE_AUTHORIZATION);
+	if (f->storable == CACHE_STORE_OK)
+		shareable_note(f);
+	else if (f->storable != CACHE_STORE_REQUEST_NO_STORE && !f->invalidated)
+		unshareable_note(f);
 }
 
 int fill_on_head(void *arg, const struct http_head *head, uint64_t length, const struct origin_info *info)
@@ -262,6 +265,8 @@ int fill_on_head(void *arg, const struct http_head *head, uint64_t length, const
 	}
 	if (f->asks_range.ptr && tagged) {
 		err = part_open(f, &h, length, http_find(head, HTTP_DATE, 0) != NULL);
+		if (err > 0)
+			shareable_note(f);
 		if (err)
 			return err < 0 ? err : 0;
 	}
@@ -288,10 +293,9 @@ int fill_on_head(void *arg, const struct http_head *head, uint64_t length, const
 	fill_note_transport(f, &f->meta, true);
 	f->meta.status = head->status;
 	f->invalidated |= share_invalid(f);
+	note_sharing(f);
 	if (f->storable != CACHE_STORE_OK || f->invalidated) {
 		stat_add(&f->env->stats->not_stored, 1);
-		if (f->joinable && !f->invalidated)
-			note_unshareable(f);
 		share_shut(f);
 	}
 	fill_remove_invalidated(f, &h);
@@ -438,6 +442,8 @@ static void serve_fetched(struct fill *f, struct exchange *x)
 	x->stored = cs.stored ? "yes" : cache_reason_token(f->storable);
 	if (!cs.stored && f->storable != CACHE_STORE_BYPASSED)
 		cs.detail = x->stored;
+	else if (x->impatient)
+		cs.detail = "collapse-wait";
 	if (cs.stored) {
 		cs.has_ttl = true;
 		cs.ttl = cache_ttl(&f->meta, now);

@@ -31,7 +31,7 @@ int part_ranges_noted(struct exchange *x)
 
 bool part_may_open(struct exchange *x)
 {
-	if (x->alone || x->no_part || unshareable_known(x))
+	if (x->alone || x->no_part || unshareable_known(x) || unshareable_likely(x))
 		return false;
 	x->open_range = first_range(x);
 	return x->open_range.ptr != NULL;

@@ -32,8 +32,15 @@ def test_one_flight(build, urls, slow):
 def test_private_answers(build):
     """As many requests as clients, all of them at the same time once it is known."""
     figures = works.private(build, clients=40, size=50 * KIBI, delay=500)
-    assert figures["wave 2, s"] < 20 * 0.5  # one after the other would take 20 s
-    assert figures["wave 1, s"] < 20 * 0.5
+    # One after the other would take 20 s.
+    assert all(figures[f"{name}, s"] < 20 * 0.5 for name in ("first wave", "second wave", "first wave of a sibling"))
+    assert figures["not awaited"] == 40 and figures["waited out"] == 0
+
+
+def test_private_answers_with_a_wait(build):
+    """The first wave does not wait for the head either, once collapse_wait is over."""
+    figures = works.private(build, clients=40, size=50 * KIBI, delay=1500, wait=50)
+    assert figures["first wave, s"] < 40 * 1.5 and figures["waited out"] == 39
 
 
 def test_killed_owners(build):

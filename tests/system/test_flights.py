@@ -93,6 +93,71 @@ def test_what_cannot_be_shared_is_released(pool, origin):
     assert origin.count("/p") == 12
 
 
+def test_siblings_of_what_cannot_be_shared(pool, origin):
+    """Once a folder's answers could not be shared, a further URL's first clients do not wait for each other; one that could
+    changes that."""
+    for n in range(3):
+        origin.on(f"/me/{n}", answer("mine", fields=["Cache-Control: private"]))
+        pool.get(origin.url(f"/me/{n}"))
+    gate = threading.Event()
+
+    def slow(fields):
+        def run(req, conn):
+            gate.wait(20)
+            return answer("slow", fields=fields)
+        return run
+    origin.on("/me/new", slow(["Cache-Control: private"]))
+    clients = [ask(pool, origin.url("/me/new")) for _ in range(9)]
+    origin.wait(9, "/me/new")
+    assert pool.stat("exchange.not_awaited") == 9
+    # A folder below it is another, and so is the same one for requests with cookies.
+    others = {}
+    for path, fields in (("/me/deeper/new", ()), ("/me/cookie", ["Cookie: a=b"])):
+        origin.on(path, slow([FRESH]))
+        others[path] = crowd(pool, origin.url(path), 6, fields)
+    gate.set()
+    for c in clients + sum(others.values(), []):
+        assert c.response().body == b"slow"
+        c.close()
+    assert [origin.count(path) for path in others] == [1, 1]
+    assert pool.stat("exchange.not_awaited") == 9
+    origin.on("/me/all", answer("ours", fields=[FRESH]))
+    pool.get(origin.url("/me/all"))
+    gate.clear()
+    origin.on("/me/newer", slow([FRESH]))
+    clients = crowd(pool, origin.url("/me/newer"), 9)
+    gate.set()
+    for c in clients:
+        assert c.response().body == b"slow"
+        c.close()
+    assert origin.count("/me/newer") == 1
+
+
+def test_waiting_has_an_end(larder, origin):
+    """Option collapse_wait: who has waited for so long for another's head fetches for itself."""
+    d = larder("forward", workers=3, options=["collapse_wait=150ms"])
+    gate, seen = threading.Event(), []
+
+    def first_is_slow(req, conn):
+        seen.append(req)
+        if len(seen) == 1:
+            gate.wait(30)
+        return answer("body", fields=[FRESH])
+    origin.on("/w", first_is_slow)
+    first = ask(d, origin.url("/w"))
+    origin.wait(1)
+    for c in [ask(d, origin.url("/w")) for _ in range(6)]:
+        r = c.response()
+        assert r.status == 200 and r.body == b"body"
+        assert r.cache.get("hit") or r.cache.get("collapsed") or r.cache["detail"] == "collapse-wait"
+        c.close()
+    assert not gate.is_set() and origin.count("/w") > 1
+    assert d.stat("exchange.waited_out") >= 1
+    gate.set()
+    assert first.response().body == b"body"
+    first.close()
+
+
 def test_each_language_once(pool, origin):
     gate = threading.Event()
 

@@ -11,7 +11,9 @@ ALL = {
     "one-flight": (works.one_flight, {}, {"first byte, ms": 200, "time / origin's": 1.2, "memory, MiB": 128}),
     "flights": (works.one_flight, {"urls": 8}, {"first byte, ms": 200, "time / origin's": 1.2, "memory, MiB": 128}),
     "half-slow": (works.one_flight, {"slow": 0.5}, {"first byte, ms": 200, "time / origin's": 1.2, "memory, MiB": 128}),
-    "private": (works.private, {}, {}),
+    # Who knows nothing waits for a head, once: that is why there is no bound for the first wave.
+    "private": (works.private, {}, {"second wave / direct": 1.4, "first wave of a sibling / direct": 1.4}),
+    "private-wait": (works.private, {"wait": 200}, {"first wave / direct": 1.6, "second wave / direct": 1.4}),
     "killed": (works.killed, {}, {}),
     "outage": (works.outage, {}, {"stored meanwhile, longest ms": 50, "failure, longest ms": 100,
                                   "last failure after its return, s": 2}),

@@ -84,27 +84,32 @@ def one_flight(build, clients=1000, urls=1, size=8 * MEBI, rate=MEBI, slow=0, sl
             crowd.close()
 
 
-def private(build, clients=100, size=MEBI, delay=1000, waves=2):
-    """Answers that can't be shared: the first wave does not know that, the second does. Beside them, as many clients of the
-    origin itself."""
-    with stage(build) as (d, origin):
-        path = f"/{size}/0/{delay}/private/x"
-        data = Body(body(path, size))
-        figures = {}
-        for name, port in [("direct", origin.port)] + [(f"wave {n + 1}", d.port) for n in range(waves)]:
-            crowd = Crowd(port)
+def private(build, clients=100, size=MEBI, delay=1000, wait=0):
+    """Answers that can't be shared: the first wave does not know that, one that comes later for the same URL does, and so does
+    the first for a further URL of a folder that is known for such. Beside them, as many clients of the origin itself."""
+    with stage(build, options=[f"collapse_wait={wait}ms"]) as (d, origin):
+        folder, figures = f"/{size}/0/{delay}/private", {}
+        for name, port, path in [("direct", origin.port, "x"), ("first wave", d.port, "x"), ("second wave", d.port, "x"),
+                                 ("sibling", d.port, None), ("sibling", d.port, None), ("first wave of a sibling", d.port, "y")]:
+            guests = clients if path else 1
+            path = f"{folder}/{path or random.random()}"
+            data, crowd = Body(body(path, size)), Crowd(port)
             try:
-                for _ in range(clients):
+                for _ in range(guests):
                     crowd.add(origin.url(path), data)
-                began = time.monotonic()
+                before, began = origin.figures().get(path, {"count": 0})["count"], time.monotonic()
                 crowd.ask()
                 assert crowd.run(seconds=60 + delay / 50), "some clients are not done"
                 right(crowd)
                 assert all(g.whole and g.status == 200 for g in crowd.guests)
-                figures[f"{name}, s"] = max(g.ended for g in crowd.guests) - began
+                assert origin.figures()[path]["count"] == before + guests
+                if guests > 1:
+                    figures[f"{name}, s"] = max(g.ended for g in crowd.guests) - began
             finally:
                 crowd.close()
-        assert origin.figures()[path]["count"] == clients * (waves + 1)
+        for name in ("first wave", "second wave", "first wave of a sibling"):
+            figures[f"{name} / direct"] = figures[f"{name}, s"] / figures["direct, s"]
+        figures["not awaited"], figures["waited out"] = d.stat("exchange.not_awaited"), d.stat("exchange.waited_out")
         return figures
 
 

@@ -272,6 +272,115 @@ START_TEST(remembers_unshareable)
 }
 END_TEST
 
+static void get_path(struct peer *p, const char *path, const char *fields)
+{
+	struct buf b;
+
+	buf_init(&b, 4096);
+	buf_printf(&b, "GET http://a.example%s HTTP/1.1\r\nHost: a.example\r\n%s\r\n", path, fields);
+	peer_ask(p, &rig.forward, buf_cstr(&b));
+	buf_fini(&b);
+}
+
+/* What a folder's answers were tells whether two that ask for a further URL of it wait for each other. */
+START_TEST(learns_of_siblings)
+{
+	static const struct {
+		int64_t siblings;
+		const char *first, *second, *third, *path, *fields;
+		bool third_shared, waits;
+	} rows[] = {
+		{3, "/d/a", "/d/b", "/d/c", "/d/x", "", false, false},
+		{3, "/d/a", "/d/b", "/d/c", "/d/x?q=/e/f", "", false, false},
+		{3, "/d/a?q=/1", "/d/a?q=/2", "/d/a?q=/3", "/d/x", "", false, false},
+		{2, "/d/a", "/d/b", "/e/c", "/d/x", "", false, false},
+		{1, "/e/b", "/e/c", "/d/a", "/d/x", "", false, false},
+		/* too few, the same one again, another folder, one above or below, none at all, the option's off */
+		{3, "/d/a", "/d/b", "/e/c", "/d/x", "", false, true},
+		{3, "/d/a", "/d/b", "/d/b", "/d/x", "", false, true},
+		{3, "/d/a", "/d/b", "/d/c", "/e/x", "", false, true},
+		{3, "/d/a", "/d/b", "/d/c", "/x", "", false, true},
+		{3, "/d/a", "/d/b", "/d/c", "/d/e/x", "", false, true},
+		{0, "/d/a", "/d/b", "/d/c", "/d/x", "", false, true},
+		/* others are answered otherwise who are known */
+		{3, "/d/a", "/d/b", "/d/c", "/d/x", "Cookie: a=b\r\n", false, true},
+		{3, "/d/a", "/d/b", "/d/c", "/d/x", "Authorization: Basic eA==\r\n", false, true},
+		/* one could be shared */
+		{3, "/d/a", "/d/b", "/d/c", "/d/x", "", true, true},
+		{1, "/d/a", "/d/b", "/d/c", "/d/x", "", true, true},
+	};
+	const char *const paths[] = {rows[_i].first, rows[_i].second, rows[_i].third};
+	struct peer a = {0}, b = {0};
+	unsigned before;
+	uint64_t skipped;
+
+	rig.options.unshareable_siblings = rows[_i].siblings;
+	for (unsigned i = 0; i < 3; i++) {
+		struct peer p = {0};
+
+		get_path(&p, paths[i], "");
+		far_answer(nfars - 1, i == 2 && rows[_i].third_shared ? OK_HEAD FRESH "Content-Length: 1\r\n" :
+		           OK_HEAD "Cache-Control: private\r\nContent-Length: 1\r\n", "x");
+		peer_fini(&p);
+	}
+	store_settle();
+	before = nfars;
+	skipped = rig.stats.not_awaited;
+	get_path(&a, rows[_i].path, rows[_i].fields);
+	get_path(&b, rows[_i].path, rows[_i].fields);
+	ck_assert_uint_eq(nfars, before + (rows[_i].waits ? 1 : 2));
+	ck_assert_uint_eq(rig.stats.not_awaited - skipped, rows[_i].waits ? 0 : 2);
+	peer_fini(&a);
+	peer_fini(&b);
+}
+END_TEST
+
+static void wait_until(uint64_t ms)
+{
+	while (net_loop_now_ms(rig.loop) < ms)
+		rig_settle();
+}
+
+/* Option collapse_wait: each waits for a head for so long, the one who asks and who has one already for ever. */
+START_TEST(patience_ends)
+{
+	struct peer a = {0}, b = {0}, c = {0};
+	uint64_t began = net_loop_now_ms(rig.loop);
+	bool headed = _i == 1;
+
+	rig.options.collapse_wait = _i == 2 ? 0 : 20;
+	peer_get(&a, "");
+	peer_get(&b, "");
+	peer_get(&c, "");
+	ck_assert_uint_eq(nfars, 1);
+	if (headed)
+		ck_assert_int_eq(far_head(0, OK_HEAD FRESH "Content-Length: 4\r\n"), 0);
+	wait_until(began + 30);
+	ck_assert_uint_eq(nfars, _i == 0 ? 3 : 1);
+	ck_assert_uint_eq(rig.stats.waited_out, _i == 0 ? 2 : 0);
+	if (_i == 0) {
+		far_answer(2, OK_HEAD FRESH "Content-Length: 5\r\n", "other");
+		peer_got(&c, 200, "other");
+		ck_assert(peer_has(&c, "detail=collapse-wait"));
+		far_answer(1, OK_HEAD FRESH "Content-Length: 5\r\n", "third");
+		peer_got(&b, 200, "third");
+	}
+	if (!headed)
+		ck_assert_int_eq(far_head(0, OK_HEAD FRESH "Content-Length: 4\r\n"), 0);
+	ck_assert_int_eq(far_data(0, "body"), 0);
+	far_done(0, 0);
+	peer_got(&a, 200, "body");
+	ck_assert(!peer_has(&a, "collapse-wait"));
+	if (_i) {
+		peer_got(&b, 200, "body");
+		peer_got(&c, 200, "body");
+	}
+	peer_fini(&a);
+	peer_fini(&b);
+	peer_fini(&c);
+}
+END_TEST
+
 static bool only_me(const struct addr *client, const struct addr *dest)
 {
 	(void)dest;
@@ -400,6 +509,7 @@ UNIT_MAIN("exchange/fill", tcase_add_checked_fixture(tc, rig_open, rig_close);
           tcase_add_loop_test(tc, all_leave, 0, 14); tcase_add_loop_test(tc, leaves_inside_calls, 0, 20);
           tcase_add_loop_test(tc, breaks_off, 0, 2); tcase_add_test(tc, fails_for_all);
           tcase_add_loop_test(tc, remembers_unshareable, 0, 2);
+          tcase_add_loop_test(tc, learns_of_siblings, 0, 15); tcase_add_loop_test(tc, patience_ends, 0, 3);
           tcase_add_test(tc, destinations_are_judged);
           tcase_add_test(tc, waiting_to_be_written_is_no_fetch);
           tcase_add_loop_test(tc, store_holds_back, 0, 4);
