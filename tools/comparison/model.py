@@ -28,6 +28,7 @@ class Answer:
     closes: bool = False
     drop: bool = False  # close the connection instead
     minor: int = 1
+    lasts: int = 0  # seconds that the next step waits for, and a little more
     raw: str = None
 
 
@@ -108,9 +109,9 @@ def fresh(*fields, **more):
     return Answer(fields=("Cache-Control: max-age=3600", *fields), **more)
 
 
-def stale(*fields, **more):
-    """One that was fresh for an hour, two hours ago."""
-    return Answer(fields=("Cache-Control: max-age=3600", "Age: 7200", *fields), **more)
+def stale(*fields, control="max-age=1", **more):
+    """One that is fresh for a second; the next step waits until that is over."""
+    return Answer(fields=(f"Cache-Control: {control}", *fields), lasts=1, **more)
 
 
 def ask(method, *parts, **more):
@@ -158,15 +159,19 @@ def number(n):
 
 # ---- what went to the origin ----
 
+def matches(value, pattern):
+    """Whether a field is there and is so."""
+    return value is not None and re.fullmatch(pattern, value, re.S) is not None
+
+
 def sent(name, pattern=".*"):
     """A field of the request that the origin got."""
-    return Check(f"origin gets {name}: {pattern}", lambda s: any(re.fullmatch(pattern, r.get(name) or "\0") for r in s.requests))
+    return Check(f"origin gets {name}: {pattern}", lambda s: any(matches(r.get(name), pattern) for r in s.requests))
 
 
 def sent_not(name, pattern=".*"):
     """No such field in it."""
-    return Check(f"origin does not get {name}: {pattern}", lambda s: bool(s.requests) and not any(
-        re.fullmatch(pattern, r.get(name) or "\0") for r in s.requests))
+    return Check(f"origin does not get {name}: {pattern}", lambda s: bool(s.requests) and not any(matches(r.get(name), pattern) for r in s.requests))
 
 
 def sent_as(method):
@@ -194,12 +199,12 @@ def body(text):
 
 def has(name, pattern=".*"):
     """A field whose lines together match."""
-    return Check(f"{name}: {pattern}", lambda s: s.answer is not None and re.fullmatch(pattern, s.answer.get(name) or "\0", re.S) is not None)
+    return Check(f"{name}: {pattern}", lambda s: s.answer is not None and matches(s.answer.get(name), pattern))
 
 
 def lacks(name, pattern=".*"):
     """No field, or one that does not match."""
-    return Check(f"no {name}: {pattern}", lambda s: s.answer is not None and not re.fullmatch(pattern, s.answer.get(name) or "\0", re.S))
+    return Check(f"no {name}: {pattern}", lambda s: s.answer is not None and not matches(s.answer.get(name), pattern))
 
 
 def lines(name, *values):

@@ -7,7 +7,7 @@ from model import MAY, Answer, Seen
 from wire import LIMIT, Broken, filled, read_response
 
 PATIENCE = 12
-AT_ONCE = 16
+AT_ONCE = 32
 
 
 class Play:
@@ -20,6 +20,7 @@ class Play:
         self.scripts, self.step = {}, None
         self.requests, self.served = [], 0
         self.connections, self.seen, self.said = {}, [], []
+        self.lasts = 0
         origin.plays[name] = self
         self.name = name
 
@@ -109,10 +110,12 @@ class Play:
 
     async def run_step(self, step):
         """One step."""
-        await asyncio.sleep(step.pause + (self.pause if self.seen else 0))
+        await asyncio.sleep(step.pause + (self.pause if self.seen else 0) + (self.lasts + 1.3 if self.lasts else 0))
+        self.lasts = 0
         if step.origin is not None:
             queue = list(step.origin) if isinstance(step.origin, list) else [step.origin]
             self.scripts[self.url(step)] = self.scripts[""] = [queue, step.validated, step.ranged]
+            self.lasts = max(a.lasts for a in queue)
         self.step = step
         begun = len(self.requests)
         seen = Seen(numbers=set(range(1, self.served + 1)), before=list(self.seen), host=self.origin.authority)

@@ -2,7 +2,7 @@
 
 import importlib
 
-MODULES = ("freshness", "storing", "directives", "vary")
+MODULES = ("freshness", "storing", "directives", "vary", "validation", "conditional", "ranges")
 
 ALL, CATEGORIES = [], []
 for name in MODULES:
