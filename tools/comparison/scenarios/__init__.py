@@ -2,7 +2,8 @@
 
 import importlib
 
-MODULES = ("freshness", "storing", "directives", "vary", "validation", "conditional", "ranges")
+MODULES = ("freshness", "storing", "directives", "vary", "validation", "conditional", "ranges", "invalidation", "stale", "fields", "framing",
+           "methods")
 
 ALL, CATEGORIES = [], []
 for name in MODULES:
