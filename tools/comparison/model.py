@@ -218,6 +218,12 @@ def same(name, step=1):
                  s.answer.all(name) == s.before[step - 1].answer.all(name) != [])
 
 
+def other(name, step=1):
+    """A field is there and has another value than it had in the answer of an earlier step."""
+    return Check(f"{name} not as in step {step}", lambda s: s.answer is not None and s.before[step - 1].answer is not None and
+                 s.answer.all(name) not in ([], s.before[step - 1].answer.all(name)))
+
+
 def age(low, high):
     """One Age, within these bounds."""
     def holds(s):

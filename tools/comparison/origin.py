@@ -90,7 +90,8 @@ class Origin:
             return not request.closes
         if request.get("Expect") and play.continues(request):
             writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        await read_body(reader, request, False)
+        if not request.get("Expect") or play.continues(request):
+            await read_body(reader, request, False)
         answer, count = play.arrived(request)
         if answer.delay:
             await asyncio.sleep(answer.delay)

@@ -53,6 +53,7 @@ class Peer:
 class Larder(Peer, servers.Larder):
     """larder with its defaults; TRACE, which it refuses otherwise, is passed on, and a failure of the origin is not remembered."""
 
+    title = "larder"
     options = ("trace=yes", "origin_retry=0", "pseudonym=larder")
 
     def command(self):
@@ -72,6 +73,8 @@ class Larder(Peer, servers.Larder):
 class Nginx(Peer, servers.Nginx):
     """nginx"""
 
+    title = "nginx"
+
 
 class Varnish(Peer, servers.Varnish):
     """Varnish; no grace that the origin did not ask for, and stale responses kept for validation"""
@@ -80,7 +83,7 @@ class Varnish(Peer, servers.Varnish):
 
     def command(self):
         return [self.path(self.bench), "-F", "-j", "none", "-n", self.dir / "work", "-f", self.dir / "default.vcl",
-                "-a", f"127.0.0.1:{self.port}", "-s", "malloc,256M", "-p", "default_grace=0", "-p", "default_keep=86400"]
+                "-a", f"127.0.0.1:{self.port}", "-s", "malloc,256M", "-p", "default_grace=0", "-p", "default_keep=86400", "-p", "http_max_hdr=256"]
 
 
 class Squid(Peer, servers.Squid):
@@ -97,6 +100,8 @@ class Squid(Peer, servers.Squid):
 
 class TrafficServer(Peer, servers.TrafficServer):
     """Traffic Server"""
+
+    title = "Traffic Server"
 
     def prepare(self):
         root = {"prefix": "/usr", "exec_prefix": "/usr", "bindir": "/usr/bin", "sbindir": "/usr/bin",
@@ -119,6 +124,8 @@ class TrafficServer(Peer, servers.TrafficServer):
 
 class Apache(Peer, servers.Apache):
     """Apache"""
+
+    title = "Apache"
 
 
 ALL = {cls.name: cls for cls in (Larder, Nginx, Varnish, Squid, TrafficServer, Apache)}

@@ -109,11 +109,10 @@ def manual(rows, results, versions):
     out = ["/* Made by tools/compare --man man/comparison.def. */",
            f"COMPARED({quoted(time.strftime('%B %-d, %Y', time.gmtime()))}, {sum(s.level != MAY for s in rows)}, {sum(s.level == MAY for s in rows)}, "
            f"{len(unreached(rows, results))})"]
-    out += [f"PEER({quoted(peers.ALL[n].title)}, {quoted(versions[n])})" for n in results]
-    for category in categories(rows):
-        cells = [("%d/%d" % sums(rows, results[n], category, o), o) for o in (False, True) for n in results]
-        for optional in (False, True):
-            if any(s.category == category and (s.level == MAY) == optional for s in rows):
-                mine = " ".join(cell for cell, o in cells if o == optional)
-                out.append(f"COMPARISON({quoted(category)}, {int(optional)}, {quoted(mine)})")
+    out += [f"PEER({quoted(n)}, {quoted(peers.ALL[n].title)}, {quoted(versions[n])})" for n in results]
+    for optional in (False, True):
+        lines = [[category, [sums(rows, results[n], category, optional) for n in results]] for category in categories(rows)
+                 if any(s.category == category and (s.level == MAY) == optional for s in rows)]
+        lines.append(["all", [tuple(map(sum, zip(*column))) for column in zip(*(found for _, found in lines))]])
+        out += [f'COMPARISON({quoted(category)}, {int(optional)}, {quoted(" ".join("%d/%d" % cell for cell in found))})' for category, found in lines]
     return "\n".join(out) + "\n"

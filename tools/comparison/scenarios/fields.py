@@ -2,6 +2,7 @@
 
 from model import MAY, MUST, SHOULD, asked, body, fresh, get, given, has, head, hit, interim, lacks, lines, ok, row, sent, sent_not, status, trailer, when
 
+VIA = "([Hh][Tt][Tt][Pp]/)?1.1 .*"
 LONG = "x" * 3000
 
 
@@ -24,7 +25,6 @@ ROWS = {"fields kept": [
     passed("field-underscore", "9110 5.6.2", "All characters of tokens may stand in a name.", "X_Odd.!#$%&'*+-^`|~", "1"),
     passed("field-content-type", "9111 3.1", "Content-Type stays as it came.", "Content-Type", 'Text/X-Y; a="b;c"'),
     passed("field-etag-weak", "9110 8.8.3", "So does a weak ETag.", "ETag", 'W/"a"'),
-    passed("field-server", "9110 10.2.4", "So does Server.", "Server", "origin/1.0"),
     passed("field-content-md5", "9110 7.7", "And other fields about the content.", "Content-Digest", "sha-256=:AAAA:"),
     row("field-lines-order", "9110 5.3", MUST, "The order of a field's lines stays.", get(fresh("X-A: 1", "X-B: 2", "X-A: 3"), has("X-A", "1, ?3")), get(given(hit), has("X-A", "1, ?3"))),
     row("field-many", "9110 5.4", MUST, "Many fields are kept.", get(fresh(*(f"X-F{i}: {i}" for i in range(80))), has("X-F79", "79")), get(given(hit), has("X-F0", "0"), has("X-F79", "79"))),
@@ -35,7 +35,7 @@ ROWS = {"fields kept": [
     row("host-passed", "9110 7.2", MUST, "Host reaches the origin.", get(ok(), when("the client's Host", lambda s: any(r.get("Host") == s.host for r in s.requests)))),
     row("cache-control-passed", "9111 5.2", MUST, "Cache-Control of a response is passed on as it came.", get(ok("Cache-Control: max-age=3600, s-maxage=10, foo=bar"), has("Cache-Control", "max-age=3600, s-maxage=10, foo=bar"))),
     row("expires-passed", "9111 5.3", MUST, "Expires that is no date is passed on.", get(ok("Expires: 0"), has("Expires", "0"))),
-    row("vary-passed", "9110 12.5.5", MUST, "Vary of a response is passed on.", get(fresh("Vary: Foo, Bar"), "Foo: 1"), get("Foo: 1", given(hit), has("Vary", "Foo, Bar"))),
+    row("vary-passed", "9110 12.5.5", MUST, "Vary of a response is passed on.", get(fresh("Vary: Foo, Bar"), "Foo: 1"), get("Foo: 1", given(hit), has("Vary", "Foo, ?Bar"))),
     row("link-in-hit", "9111 3.1", MUST, "Fields of what is stored are all there for HEAD.", get(fresh("X-A: 1", 'ETag: "a"')), get(given(hit)), head(has("X-A", "1"), has("ETag", '"a"'))),
 ], "hop by hop": [
     dropped("connection-named", "9110 7.6.1", "A field that Connection names is not passed on.", "Connection: X-Hop", "X-Hop: 1", field="X-Hop"),
@@ -52,12 +52,12 @@ ROWS = {"fields kept": [
     row("connection-close-private", "9110 7.6.1", MUST, "Connection: close of the origin is not the client's.", get(fresh("Connection: close")), get(given(hit), "Connection: keep-alive",
         when("the connection stays", lambda s: "close" not in (s.answer.get("Connection") or "").lower()), connection="c")),
 ], "via": [
-    row("via-response", "9110 7.6.3", MAY, "A response has Via.", get(ok(), has("Via", "(HTTP/)?1.1 .*"))),
-    row("via-request", "9110 7.6.3", MUST, "A request that is forwarded has Via.", get(ok(), sent("Via", "(HTTP/)?1.1 .*"))),
-    row("via-appended", "9110 7.6.3", MUST, "What stood there stays in front.", get(ok(), "Via: 1.0 first", given(sent("Via")), sent("Via", "1.0 first, .*1.1 .*"))),
-    row("via-response-appended", "9110 7.6.3", MUST, "Also in responses.", get(ok("Via: 1.0 first"), given(has("Via", ".*1.1.*")), has("Via", "1.0 first, .*1.1 .*"))),
+    row("via-response", "9110 7.6.3", MAY, "A response has Via.", get(ok(), has("Via", VIA))),
+    row("via-request", "9110 7.6.3", MUST, "A request that is forwarded has Via.", get(ok(), sent("Via", VIA))),
+    row("via-appended", "9110 7.6.3", MUST, "What stood there stays in front.", get(ok(), "Via: 1.0 first", given(sent("Via")), sent("Via", f"1.0 first, {VIA}"))),
+    row("via-response-appended", "9110 7.6.3", MUST, "Also in responses.", get(ok("Via: 1.0 first"), given(has("Via", ".*1.1.*")), has("Via", f"1.0 first, {VIA}"))),
     row("via-version", "9110 7.6.3", MUST, "It has the version of the message received, where the client spoke HTTP/1.0.",
-        get(ok(), given(sent("Via")), sent("Via", "(HTTP/)?1.0 .*"), raw="GET %P HTTP/1.0\r\nHost: %H\r\n\r\n")),
+        get(ok(), given(sent("Via")), sent("Via", VIA.replace("1.1", "1.0")), raw="GET %P HTTP/1.0\r\nHost: %H\r\n\r\n")),
 ], "interim responses and trailers": [
     row("early-hints", "9110 15.2", MUST, "An interim response is passed on.", get(ok(interim=((103, "Link: </x>; rel=preload"),)), interim(103, "Link"), status(200))),
     row("early-hints-not-merged", "9110 15.2", MUST, "Its fields do not become those of the final one.", get(fresh(interim=((103, "X-Hint: 1"),)), status(200), lacks("X-Hint")), get(status(200), lacks("X-Hint"))),

@@ -42,7 +42,7 @@ ROWS = {"ranges": [
     row("range-416", "9110 15.5.17", SHOULD, "A range that begins beyond the end gets 416.", get(fresh(TAG, body=TEXT)), get(given(hit)), get("Range: bytes=10-", status(416))),
     row("range-416-length", "9110 15.5.17", SHOULD, "The 416 tells the length.", get(fresh(TAG, body=TEXT)), get(given(hit)), get("Range: bytes=10-", given(status(416)), has("Content-Range", r"bytes \*/10"))),
     row("range-suffix-0", "9110 14.1.2", SHOULD, "The last zero bytes can not be had.", get(fresh(TAG, body=TEXT)), get(given(hit)), get("Range: bytes=-0", status(416))),
-    ignored("range-unit-other", "9110 14.2", MUST, "A unit that is not known is ignored.", "lines=0-2", 200),
+    ignored("range-unit-other", "9110 14.2", SHOULD, "A unit that is not known is ignored.", "lines=0-2", 200),
     ignored("range-backwards", "9110 14.1.1", MUST, "A range that ends before it begins is invalid.", "bytes=5-3", 200, 416, 400),
     ignored("range-junk", "9110 14.2", MUST, "One that is no range is not half understood.", "bytes=abc", 200, 416, 400),
     row("range-several", "9110 14.6", MAY, "Several ranges are sent as multipart/byteranges.", get(fresh(TAG, "Content-Type: text/plain", body=TEXT)), get(given(hit)),
@@ -68,7 +68,7 @@ ROWS = {"ranges": [
     conditioned("if-range-date", "9110 13.1.5", "With exactly the stored date the range.", ["Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT"], "Sun, 06 Nov 1994 08:49:37 GMT", 206, level=MAY),
     conditioned("if-range-date-later", "9110 13.1.5", "With a later date the whole.", ["Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT"], "Mon, 07 Nov 1994 08:49:37 GMT", 200),
     conditioned("if-range-date-no-tag", "9110 13.1.5", "A tag where only a date is stored: the whole.", ["Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT"], '"a"', 200),
-    conditioned("if-range-list", "9110 13.1.5", "A list of tags is no If-Range: the whole.", [TAG], '"b", "a"', 200),
+    conditioned("if-range-list", "9110 13.1.5", "A list of tags is no If-Range: the whole.", [TAG], '"b", "a"', 200, level=SHOULD),
 ], "parts": [
     row("part-not-whole", "9111 3.3", MUST, "A stored part is not sent for the whole.", get("Range: bytes=150000-150009", origin=fresh('ETag: "p"', body=LARGE), ranged=part(150000, 150009)), get(status(200), body(LARGE))),
     row("part-not-other", "9111 3.3", MUST, "Nor for another part.", get("Range: bytes=150000-150009", origin=fresh('ETag: "p"', body=LARGE), ranged=part(150000, 150009)),
@@ -94,7 +94,8 @@ ROWS = {"ranges": [
     row("part-stale", "9111 4", MUST, "A stale part is not served without asking.", get("Range: bytes=150000-150009", given(status(206)), origin=stale('ETag: "p"', body=LARGE),
         ranged=stale('ETag: "p"', f"Content-Range: bytes 150000-150009/{len(LARGE)}", status=206, body=LARGE[150000:150010])),
         get("Range: bytes=150000-150009", asked, origin=fresh('ETag: "p"', body=LARGE), ranged=part(150000, 150009))),
-    row("part-unknown-unit", "9111 3.3", MUST, "A 206 in a unit that is not known is not stored.", get("Range: lines=0-1", origin=fresh('ETag: "p"', "Content-Range: lines 0-1/9", status=206, body="xy")),
-        get("Range: lines=0-1", asked)),
+    row("part-unknown-unit", "9111 3.3", MUST, "A 206 in a unit that is not known is not stored.",
+        get("Range: lines=0-1", origin=fresh('ETag: "p"'), ranged=fresh('ETag: "p"', "Content-Range: lines 0-1/9", status=206, body="xy")),
+        get("Range: lines=0-1", either(asked, status(200)))),
     row("206-not-asked", "9110 15.3.7", MUST, "A 206 to a request without Range is not used for the whole.", get(part(0, 9)), get(fresh(body="all"), fetched)),
 ]}

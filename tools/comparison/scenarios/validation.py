@@ -1,6 +1,6 @@
 """Asking the origin whether what is stored still holds: RFC 9111 4.3, 3.2, 5.2.2.2, 5.2.2.4."""
 
-from model import (MAY, MUST, SHOULD, asked, body, either, fetched, fresh, get, given, has, head, hit, lacks, number, ok, old, row, sent, sent_as,
+from model import (MAY, MUST, SHOULD, asked, body, either, fetched, fresh, get, given, has, head, hit, lacks, number, ok, old, other, row, sent, sent_as,
                    stale, status, validated)
 
 TAG, DATE = 'ETag: "a"', "Last-Modified: {-8640000}"
@@ -38,7 +38,7 @@ ROWS = {"validation": [
     row("validated-changed", "9111 4.3.3", MUST, "A 200 instead of the 304 is what the client gets.", get(stale(TAG)), get(fresh('ETag: "b"'), fetched)),
     row("validated-changed-stored", "9111 4.3.3", MAY, "And it takes the place of the stored one.", get(stale(TAG)), get(fresh('ETag: "b"'), given(fetched)), get(hit, number(2))),
     row("validated-404", "9111 4.3.3", MUST, "A 404 instead of it, too.", get(stale(TAG)), get(ok(status=404), status(404))),
-    row("validated-age", "9111 4.3.4", SHOULD, "The age begins anew with the 304.", get(stale(TAG)), again(given(validated)), get(given(hit), has("Age", "[0-2]"))),
+    row("validated-age", "9111 4.3.4", SHOULD, "The age begins anew with the 304.", get(stale(TAG)), again(given(validated)), get(given(hit), given(has("Age")), has("Age", "[0-2]"))),
     row("validated-still-stale", "9111 4.3.4", MUST, "A 304 that gives no new lifetime beyond the old one lets it get stale again.", get(stale(TAG)),
         get(given(validated), origin=ok("Cache-Control: max-age=0"), validated=ok("Cache-Control: max-age=0", TAG, status=304)), get(asked)),
     row("304-no-store", "9111 3.2", MUST, "A 304 that says no-store leaves nothing that is used without asking.", get(stale(TAG)),
@@ -56,11 +56,11 @@ ROWS = {"validation": [
     updated("304-not-length", "Content-Length stays that of the body.", [], ["Content-Length: 100"], body("1")),
     updated("304-not-connection", "What Connection names in the 304 does not come in.", ["X-Hop: old"], ["Connection: X-Hop", "X-Hop: new"], lacks("X-Hop", "new")),
     updated("304-not-encoding", "Content-Encoding stays that of the body.", [], ["Content-Encoding: gzip"], lacks("Content-Encoding", "gzip")),
-    updated("304-date", "Date is that of the 304.", ["Date: {-100}"], ["Date: {-10}"], either(has("Age", "1[0-9]"), has("Age", "[0-9]")), level=MUST),
+    updated("304-date", "Date is that of the 304.", ["Date: {-100}"], ["Date: {-10}"], other("Date")),
 ], "no-cache": [
     row("no-cache", "9111 5.2.2.4", MUST, "A response with no-cache is not used without asking.", get(ok("Cache-Control: no-cache, max-age=3600", TAG)), get(asked)),
     row("no-cache-stored", "9111 5.2.2.4", MAY, "It is stored, and a 304 lets it be used.", get(ok("Cache-Control: no-cache", TAG)), again(validated, answer=ok("Cache-Control: no-cache", TAG, status=304))),
-    row("no-cache-each-time", "9111 5.2.2.4", MUST, "It is asked about each time.", get(ok("Cache-Control: no-cache", TAG)), again(answer=ok("Cache-Control: no-cache", TAG, status=304)), get(asked)),
+    row("no-cache-each-time", "9111 5.2.2.4", MUST, "It is asked about each time.", get(ok("Cache-Control: no-cache", TAG)), again(answer=ok("Cache-Control: no-cache", TAG, status=304), then=ok("Cache-Control: no-cache", TAG)), get(asked)),
     row("no-cache-odd-case", "9111 5.2", MUST, "In odd case, too.", get(ok("Cache-Control: max-age=3600, NO-cache", TAG)), get(asked)),
     row("no-cache-s-maxage", "9111 4.2.1", SHOULD, "Of no-cache and s-maxage the more restrictive one counts.", get(ok("Cache-Control: s-maxage=3600, no-cache", TAG)), get(asked)),
     row("must-revalidate-fresh", "9111 5.2.2.2", MAY, "must-revalidate does not keep what is fresh from being used.", get(ok("Cache-Control: max-age=3600, must-revalidate")), get(hit)),
