@@ -48,9 +48,12 @@ enum cache_flag {
 	CACHE_F_CODED = 1 << 11, /* the content is gzip or deflate */
 	CACHE_F_RECODED = 1 << 12, /* CODED by the cache itself, as gzip; the stored head does not say so */
 	CACHE_F_ETAG_WEAKENED = 1 << 13, /* by the same: at the origin it is strong */
+	CACHE_F_DOUBTED = 1 << 14, /* no TLS vouched for the content, or for its end: immutable does not count (RFC 8246 §3) */
 	/* What a 304 does not change. */
-	CACHE_F_CODING = CACHE_F_CODED | CACHE_F_RECODED | CACHE_F_ETAG_WEAKENED,
+	CACHE_F_CONTENT = CACHE_F_CODED | CACHE_F_RECODED | CACHE_F_ETAG_WEAKENED | CACHE_F_DOUBTED,
 	CACHE_F_PURGED = 1 << 15, /* a soft purge ended its lifetime */
+	CACHE_F_HTTP10 = 1 << 16, /* the protocol that the head came by, for Via; neither: HTTP/1.1 */
+	CACHE_F_HTTP2 = 1 << 17,
 };
 
 /* Kept in every record: fixed layout, host byte order, part of the on-disk format. */
@@ -119,8 +122,12 @@ int cache_vary_select(struct view names, const struct http_head *req, struct buf
  * clients that do not know of codings send none. `content_encoding`: a field's value or empty. */
 bool cache_coding_acceptable(const struct http_head *req, struct view content_encoding);
 
-/* Are two selecting texts of one Vary list the same but for Accept-Encoding? */
-bool cache_vary_same_but_coding(struct view a, struct view b);
+/* Is what is in that one language what the client would like best (RFC 9110 §12.5.4, RFC 4647 §3.3.1)? Not without an
+ * Accept-Language. `content_language`: a field's value or empty. */
+bool cache_language_preferred(const struct http_head *req, struct view content_language);
+
+/* Are two selecting texts of one Vary list the same but for Accept-Encoding, or Accept-Language, or both? */
+bool cache_vary_same_but(struct view a, struct view b, bool coding, bool language);
 
 enum cache_condition {
 	CACHE_COND_NONE,     /* no precondition, or it lets the full answer pass */
@@ -158,12 +165,12 @@ enum cache_fate {
 };
 /* The stored head updated by a 304, or by a HEAD's 200 (RFC 9111 §3.2, §4.3.4, §4.3.5): as cache_head_write, fields of
  * the new head replacing all of the same name but for Content-Length, Content-Encoding, Content-Range,
- * Content-Type, Content-Digest, ETag and a Set-Cookie that is not for all; Date is added where it
- * has none. `stored` must know its status. *meta is made anew; unless the fate is CACHE_UPDATE, it says no-cache.
+ * Content-Digest, a Set-Cookie that is not for all, and the ETag and digests of what the cache has compressed; Date is
+ * added where it has none. `stored` must know its status; `was`: its meta. *meta is made anew; unless the fate is CACHE_UPDATE, it says no-cache.
  * A fate, LARDER_ENOMEM, or the buffer's error. */
 int cache_freshen(const struct cache_options *o, const struct http_head *req,
-                  const struct http_head *stored, const struct http_head *res304,
-                  int64_t request_time, int64_t response_time, uint64_t length, struct buf *out,
+                  const struct http_head *stored, const struct cache_meta *was,
+                  const struct http_head *res304, int64_t request_time, int64_t response_time, uint64_t length, struct buf *out,
                   struct cache_meta *meta);
 /* The head of a 304 made from a stored head: only the fields RFC 9110 §15.4.5 names and those
  * that matter to caches; status line and lines as above. */

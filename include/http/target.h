@@ -41,9 +41,11 @@ int http_authority_parse(struct view text, enum http_scheme scheme, struct http_
 int http_uri_parse(struct view text, struct http_target *out);
 /* Appends the cache key's URI: scheme://host[:port]path?query with the default port
  * dropped and path and query normalised by RFC 3986 §6.2.2 (unreserved octets decoded, hex in
- * upper case, dot segments removed; not where a "%" begins no escape, so that no two targets meet
+ * upper case; not where a "%" begins no escape, so that no two targets meet
  * in a key that no rule makes equal). 0 or the buffer's error. */
 int http_target_key(const struct http_target *t, struct buf *out);
+/* Removes dot segments in place from a path that begins with "/" (RFC 3986 §5.2.4); its new length. */
+size_t http_path_remove_dots(char *path, size_t len);
 /* Resolves a URI reference (Location, Content-Location) against a target (RFC 3986 §5.2), without its
  * fragment; out's views point into scratch. 0, EINVAL, or the buffer's error. */
 int http_target_resolve(const struct http_target *base, struct view reference,

@@ -60,6 +60,9 @@ struct origin_info {
 	struct addr addr;      /* the origin's address */
 	bool reused;           /* pooled connection */
 	bool h2;
+	bool http10;           /* the answer came as HTTP/1.0 */
+	bool tls;
+	bool until_close;      /* the end of the answer is that of the connection */
 	int64_t request_time;  /* wall seconds when the (last) attempt's request was sent */
 	int64_t response_time; /* wall seconds when the head arrived */
 };

@@ -109,6 +109,10 @@ struct store_hit {
 
 enum { STORE_NONE = 0, STORE_FOUND = 1, STORE_VARIES = 2, STORE_COLD = 3, STORE_PART = 4 };
 #define STORE_LISTS_MAX 4
+/* The Vary list and selecting text of a response that has no Vary, where others of its key do. No response has that list;
+ * cache_vary_select makes the text of it. */
+#define STORE_ANY      V("*")
+#define STORE_ANY_TEXT V("*\n")
 
 /* Looks the key up under a selecting text. STORE_FOUND: *hit holds a read transaction until
  * store_hit_done, which must come before the function that looked up returns to the loop.
@@ -191,8 +195,9 @@ uint64_t store_spool_shared_length(const struct store_spool *sp);
 
 typedef void store_done_fn(void *arg, int err); /* 0: committed and visible to every process */
 
-/* Queues the spool's body as the record's, replacing what was stored under key and selecting text
- * (and all variants, where it has no Vary, or a list of names more than STORE_LISTS_MAX). Copies what it needs of key and record; takes its own
+/* Queues the spool's body as the record's, replacing what was stored under key and selecting text (and all
+ * variants, where it has a list of names more than STORE_LISTS_MAX; where they have Vary and it has not, it stands beside
+ * them as STORE_ANY). Copies what it needs of key and record; takes its own
  * reference on the spool. record->length must be the spool's. `done` (may be NULL) is called exactly once,
  * never from inside the call. An `err` from the call itself means that done will not be called. */
 int store_commit(struct store *s, const struct store_key *key, const struct store_record *record,
@@ -204,6 +209,10 @@ int store_update(struct store *s, const struct store_key *key, const struct stor
  * `record` (head, meta, Vary list, selecting text) describes. Done with LARDER_ENOENT if it is gone. */
 int store_alias(struct store *s, const struct store_key *key, const struct store_record *record,
                 struct view from, uint64_t id, store_done_fn *done, void *arg);
+/* Gives record `id`, which stands where `from`'s Vary list and selecting text say, the place, head, meta and tags of
+ * `record`, whose Vary list is another one, and not empty. A part is removed instead. Done with LARDER_ENOENT if it is gone. */
+int store_move(struct store *s, const struct store_key *key, const struct store_record *record,
+               const struct store_record *from, uint64_t id, store_done_fn *done, void *arg);
 /* Removes the record `id` alone, which stands where `record`'s Vary list and selecting text say. Done with
  * LARDER_ENOENT if it is gone. */
 int store_remove_one(struct store *s, const struct store_key *key, const struct store_record *record,

@@ -191,19 +191,22 @@ bool cache_head_selects(const struct http_head *stored, const struct cache_meta 
 	return !present || (theirs.ptr && num_parse_u64(theirs, UINT64_MAX, &n) == 0 && n == length);
 }
 
-/* RFC 9111 §3.2: a 304 does not change what the stored content depends on. */
-static bool updatable(const struct http_field *f, bool cookies)
+/* RFC 9111 §3.2: all but what belongs to the message alone, and what the cache's own processing has changed. */
+static bool updatable(const struct http_field *f, bool cookies, bool recoded)
 {
 	if (f->hop)
 		return false;
 	switch (f->id) {
-	case HTTP_CONTENT_DIGEST:
+	case HTTP_CONTENT_DIGEST: /* of no content */
 	case HTTP_CONTENT_ENCODING:
 	case HTTP_CONTENT_LENGTH:
 	case HTTP_CONTENT_RANGE:
-	case HTTP_CONTENT_TYPE:
-	case HTTP_ETAG:
 		return false;
+	case HTTP_CONTENT_MD5: /* of other bytes than are stored */
+	case HTTP_DIGEST:
+	case HTTP_REPR_DIGEST:
+	case HTTP_ETAG: /* the stored one is weak by now */
+		return !recoded;
 	case HTTP_SET_COOKIE:
 		/* Meant for the one client whose request was validated, unless it says otherwise.
 		 */
@@ -224,7 +227,7 @@ static bool replaced(const struct http_field *f, const struct http_field *by, un
 
 /* Fills `into`, whose fields have room for both heads' and a Date. */
 static void merge(const struct cache_options *o, const struct http_head *stored,
-                  const struct http_head *res304, struct view date, struct http_head *into)
+                  const struct http_head *res304, struct view date, bool recoded, struct http_head *into)
 {
 	struct http_field *news = into->fields;
 	struct cache_control cc304;
@@ -234,7 +237,7 @@ static void merge(const struct cache_options *o, const struct http_head *stored,
 	cache_control_response(o, res304, &cc304);
 	cookies = cache_cookie_shareable(o, res304, &cc304);
 	for (unsigned i = 0; i < res304->nfields; i++) {
-		if (updatable(&res304->fields[i], cookies))
+		if (updatable(&res304->fields[i], cookies, recoded))
 			news[n++] = res304->fields[i];
 	}
 	/* RFC 9110 §6.6.1: without a Date it is dated when it arrives. */
@@ -262,8 +265,8 @@ static enum cache_fate fate_for(enum cache_reason why)
 }
 
 int cache_freshen(const struct cache_options *o, const struct http_head *req,
-                  const struct http_head *stored, const struct http_head *res304,
-                  int64_t request_time, int64_t response_time, uint64_t length, struct buf *out,
+                  const struct http_head *stored, const struct cache_meta *was,
+                  const struct http_head *res304, int64_t request_time, int64_t response_time, uint64_t length, struct buf *out,
                   struct cache_meta *meta)
 {
 	struct http_head merged = *stored;
@@ -277,9 +280,11 @@ int cache_freshen(const struct cache_options *o, const struct http_head *req,
 	if (!merged.fields)
 		return LARDER_ENOMEM;
 	http_date_format(response_time, date);
-	merge(o, stored, res304, view_make(date, sizeof(date)), &merged);
+	merge(o, stored, res304, view_make(date, sizeof(date)), was->flags & CACHE_F_RECODED, &merged);
 	cache_control_response(o, &merged, &cc);
 	cache_meta_fill(o, &merged, &cc, request_time, response_time, meta);
+	/* The content stays as it is stored, which the origin does not know of. */
+	meta->flags |= was->flags & CACHE_F_CONTENT;
 	fate = fate_for(cache_judge(o, req, &merged, &cc, meta));
 	/* It answers this request, and no other one. */
 	if (fate != CACHE_UPDATE)

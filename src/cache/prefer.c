@@ -251,3 +251,39 @@ bool cache_coding_acceptable(const struct http_head *req, struct view content_en
 	}
 	return true;
 }
+
+/* The weight of a language: that of the most special range that takes it in; 0 where there is none. */
+static unsigned language_weight(const struct preferences *p, struct view tag)
+{
+	unsigned weight = 0;
+	size_t best = 0;
+
+	for (unsigned i = 0; i < p->n; i++) {
+		struct view range = p->row[i].member;
+		size_t special = is(p, i, V("*")) ? 1 : takes_in(range, tag) ? 1 + range.len : 0;
+
+		if (special && special >= best) {
+			weight = p->row[i].weight;
+			best = special;
+		}
+	}
+	return weight;
+}
+
+bool cache_language_preferred(const struct http_head *req, struct view content_language)
+{
+	struct view tag = view_trim(content_language);
+	unsigned most = 0, weight;
+	struct preferences p;
+	size_t from;
+
+	if (!tag.len || view_find(tag, ',') < tag.len || !collect(req, HTTP_ACCEPT_LANGUAGE, &p))
+		return false;
+	from = p.len;
+	if (!put(&p, tag, true))
+		return false;
+	weight = language_weight(&p, view_make(p.text + from, tag.len));
+	for (unsigned i = 0; i < p.n; i++)
+		most = p.row[i].weight > most ? p.row[i].weight : most;
+	return weight && weight == most;
+}

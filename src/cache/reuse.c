@@ -32,7 +32,8 @@ static bool request_rules_out(const struct cache_control *cc, const struct cache
 	if (cc->min_fresh != CACHE_DELTA_NONE && ttl < (int64_t)cc->min_fresh)
 		return true;
 	/* RFC 8246 §2.1: a reload's max-age does not touch what is immutable and fresh. */
-	if (cc->max_age == CACHE_DELTA_NONE || (ttl > 0 && (meta->flags & CACHE_F_IMMUTABLE)))
+	if (cc->max_age == CACHE_DELTA_NONE ||
+	    (ttl > 0 && (meta->flags & (CACHE_F_IMMUTABLE | CACHE_F_DOUBTED)) == CACHE_F_IMMUTABLE))
 		return false;
 	/* §5.2.1.1; 0 always asks, even within the first second. */
 	return age > cc->max_age || cc->max_age == 0;

@@ -143,27 +143,28 @@ int cache_vary_select(struct view names, const struct http_head *req, struct buf
 	return out->err;
 }
 
-/* The next line that is not of Accept-Encoding; ptr NULL at the end. */
-static struct view next_selector(struct view *text)
+/* The next line that counts; ptr NULL at the end. */
+static struct view next_selector(struct view *text, bool coding, bool language)
 {
-	struct view line, rest, name;
+	struct view line, rest;
+	enum http_name id;
 
 	while (text->len) {
 		line = view_cut(*text, '\n', text);
-		name = view_cut(line, ':', &rest);
-		if (http_name_lookup(name) != HTTP_ACCEPT_ENCODING)
+		id = http_name_lookup(view_cut(line, ':', &rest));
+		if (!(coding && id == HTTP_ACCEPT_ENCODING) && !(language && id == HTTP_ACCEPT_LANGUAGE))
 			return line;
 	}
 	return view_make(NULL, 0);
 }
 
-bool cache_vary_same_but_coding(struct view a, struct view b)
+bool cache_vary_same_but(struct view a, struct view b, bool coding, bool language)
 {
 	struct view x, y;
 
 	do {
-		x = next_selector(&a);
-		y = next_selector(&b);
+		x = next_selector(&a, coding, language);
+		y = next_selector(&b, coding, language);
 		if (!view_eq(x, y))
 			return false;
 	} while (x.ptr && y.ptr);

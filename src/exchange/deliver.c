@@ -109,7 +109,7 @@ static void deliver_range(struct exchange *x, const struct stored_answer *a, con
 	struct buf *b = &x->env->scratch;
 
 	buf_reset(b);
-	lines_rewrite(a->head, 206, false, b);
+	lines_partial(a->head, http_find(x->req.head, HTTP_IF_RANGE, 0) != NULL, false, b);
 	buf_printf(b, "Content-Range: bytes %llu-%llu/%llu\r\nContent-Length: %llu\r\n",
 	           (unsigned long long)range->first, (unsigned long long)range->last,
 	           (unsigned long long)a->length, (unsigned long long)r.length);
@@ -168,7 +168,7 @@ static void deliver_multipart(struct exchange *x, const struct stored_answer *a,
 	buf_fini(&text);
 	x->nsegments = k;
 	buf_reset(b);
-	lines_rewrite(a->head, 206, true, b);
+	lines_partial(a->head, http_find(x->req.head, HTTP_IF_RANGE, 0) != NULL, true, b);
 	buf_printf(b, "Content-Type: multipart/byteranges; boundary=%016llx%016llx\r\nContent-Length: %llu\r\n",
 	           (unsigned long long)h.hi, (unsigned long long)h.lo, (unsigned long long)r.length);
 	if (k != 2 * n + 1 || b->err) {

@@ -126,14 +126,21 @@ static int join_pool(struct exchange_env *env, struct board *board)
 /* What each answer says of us. */
 static int write_lines(struct exchange_env *env)
 {
-	int err;
+	int err = 0;
 
-	BUF_ADD_LIT(&env->via, "Via: 1.1 ");
-	buf_addv(&env->via, view_of(env->pseudonym));
-	BUF_ADD_LIT(&env->via, "\r\n");
+	static const char *const protocols[EXCHANGE_PROTOCOLS] = {
+		[EXCHANGE_HTTP11] = "1.1 ", [EXCHANGE_HTTP10] = "1.0 ", [EXCHANGE_HTTP2] = "2 ",
+	};
+
+	for (int i = 0; i < EXCHANGE_PROTOCOLS; i++) {
+		BUF_ADD_LIT(&env->via[i], "Via: ");
+		buf_addv(&env->via[i], view_of(protocols[i]));
+		buf_addv(&env->via[i], view_of(env->pseudonym));
+		BUF_ADD_LIT(&env->via[i], "\r\n");
+		err = err ? err : env->via[i].err;
+	}
 	BUF_ADD_LIT(&env->cache_status, "Cache-Status: ");
-	err = http_sf_add_token(&env->cache_status, view_of(env->pseudonym));
-	return err ? err : env->via.err;
+	return err ? err : http_sf_add_token(&env->cache_status, view_of(env->pseudonym));
 }
 
 struct exchange_env *exchange_env_new(struct net_loop *l, const struct exchange_options *options,
@@ -159,7 +166,8 @@ struct exchange_env *exchange_env_new(struct net_loop *l, const struct exchange_
 		LIST_INIT(&env->shared[i]);
 		LIST_INIT(&env->parts[i]);
 	}
-	buf_init(&env->via, 2048);
+	for (int i = 0; i < EXCHANGE_PROTOCOLS; i++)
+		buf_init(&env->via[i], 2048);
 	buf_init(&env->cache_status, 2048);
 	buf_init(&env->scratch, HEAD_BYTES);
 	buf_init(&env->select, KEY_BYTES);
@@ -197,7 +205,8 @@ void exchange_env_free(struct exchange_env *env)
 		buf_fini(&x->body);
 		free(x);
 	}
-	buf_fini(&env->via);
+	for (int i = 0; i < EXCHANGE_PROTOCOLS; i++)
+		buf_fini(&env->via[i]);
 	buf_fini(&env->cache_status);
 	buf_fini(&env->scratch);
 	buf_fini(&env->select);

@@ -56,6 +56,9 @@ LIST_HEAD(part_bucket, part);
 
 enum { FINISH_AUTO, FINISH_ALWAYS, FINISH_NEVER }; /* option finish */
 
+/* By which an answer came (RFC 9110 §7.6.3). */
+enum { EXCHANGE_HTTP11, EXCHANGE_HTTP10, EXCHANGE_HTTP2, EXCHANGE_PROTOCOLS };
+
 struct exchange_env {
 	uint32_t magic;
 	struct net_loop *loop;
@@ -64,7 +67,7 @@ struct exchange_env {
 	struct origin *origin;
 	struct exchange_stats *stats;
 	char *pseudonym;
-	struct buf via, cache_status;     /* lines of answers; the latter's beginning */
+	struct buf via[EXCHANGE_PROTOCOLS], cache_status; /* lines of answers; the latter's beginning */
 	struct exchange_queue spare;      /* exchanges to be used again */
 	unsigned nspare;
 	struct fill_bucket fills[FILL_BUCKETS]; /* those that may be joined, by key */
@@ -308,13 +311,15 @@ struct cache_status {
 	unsigned fwd_status;  /* 0: none */
 	int64_t ttl;
 	const char *detail;
+	const struct cache_meta *meta; /* of what is sent; NULL: larder made it */
 };
 /* Appends "Age" (age ≥ 0), Via and Cache-Status lines to x->lines, as the listener wants them. */
 void lines_generate(struct exchange *x, int64_t age, const struct cache_status *cs);
 /* A head as passed on: status line and all fields that are not marked as hops, byte-true. */
 int lines_pass_head(const struct http_head *head, struct buf *out);
-/* A stored head's text with another status, without the named fields and Content-Length. */
-int lines_rewrite(struct view head, unsigned status, bool drop_type, struct buf *out);
+/* A stored head's text as that of a 206, without Content-Length, and Content-Type for one that is `multipart`. `lean`: to
+ * a request with If-Range. */
+int lines_partial(struct view head, bool lean, bool multipart, struct buf *out);
 /* The value of the first field of that name in a head's text. */
 struct view lines_field(struct view head, struct view name);
 /* The field line in the bytes it was parsed from: "Name: value". */
@@ -387,6 +392,7 @@ struct fill {
 	/* A stored response that is being validated or replaced. */
 	bool has_old, validating, revalidated;
 	enum cache_fate fate;        /* of what was confirmed */
+	struct view new_vary, new_selecting; /* where a 304 has brought another Vary: what is selected by from now on */
 	/* Nothing matches what the request selects by, and the origin was told the tags of the variants that there
 	 * are (RFC 9111 §4.3.1): `asked` is the request's selecting text. */
 	bool choosing;
@@ -472,6 +478,8 @@ uint64_t fill_received(const struct fill *f);
 
 unsigned fill_error_status(int err);
 void fill_forget_date(struct fill *f);
+/* What the connection says of the answer, into its meta. `content`: it has brought that as well. */
+void fill_note_transport(const struct fill *f, struct cache_meta *meta, bool content);
 /* Why the origin is asked, for Cache-Status (RFC 9211 §2.2). */
 const char *fill_fwd_token(enum cache_reason why);
 
@@ -515,12 +523,17 @@ int fill_note_old(struct fill *f, const struct store_record *r);
 /* Nothing stored matches the request's selecting fields: appends a condition with the tags of the variants that would
  * do for it. 1 if there are any, 0, or negative. */
 int fill_nominate(struct fill *f, struct exchange *x, struct buf *out);
+/* The names that an updated head varies by, if it is not those of `old` (RFC 9111 §4.1): 1, with *vary filled; 0: they are the
+ * same; LARDER_EPROTO: nothing can be selected by them; or negative. */
+int fill_varies_anew(struct fill *f, struct view head, struct view old, struct buf *vary);
 /* Which of them a 304 means, the latest of several: it becomes the fill's old one. */
 bool fill_choose(struct fill *f, const struct http_head *res304);
 /* Freshens the other variants that a 304 selects (RFC 9111 §4.3.4). */
 void fill_freshen_others(struct fill *f, const struct http_head *res304);
 /* Updates what is stored for GET by a HEAD's answer, or makes it stale (RFC 9111 §4.3.5). */
 void fill_update_by_head(struct fill *f, const struct http_head *res);
+/* The same by a 304 to conditions of the client's own, or to a HEAD, which is passed on (RFC 9111 §4.3.4). */
+void fill_update_by_304(struct fill *f, const struct http_head *res304);
 /* What was to be validated, and has been replaced by an answer that is not stored, goes (RFC 9111 §4.3.3). */
 void fill_remove_outdated(struct fill *f);
 /* Is it an answer to POST that later GETs may have (RFC 9110 §9.3.3)? */

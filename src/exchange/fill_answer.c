@@ -42,6 +42,8 @@ bool fill_fits(struct fill *f, struct exchange *x, bool waited)
 	/* It was chosen for what one request selects by. */
 	if (f->choosing && f->revalidated && !view_eq(x->selecting_view, f->asked))
 		return false;
+	if (f->new_vary.ptr && (!fill_selects(x, f->new_vary) || !view_eq(buf_view(&f->env->select), f->new_selecting)))
+		return false;
 	if (f->revalidated)
 		return waited || cache_ttl(&f->meta, net_loop_wall_s(f->env->loop)) > 0;
 	/* What was asked for before the answer was made is as new as no-cache wants it. */
@@ -79,6 +81,31 @@ static void own_head(struct fill *f, const struct http_head *head, char line[DAT
 	}
 }
 
+/* A 304 may bring another Vary (RFC 9111 §3.2, §4.1): then what was confirmed is selected by the fields of this request. */
+static int vary_anew(struct fill *f)
+{
+	struct buf vary, text;
+	int ret = 0;
+
+	buf_init(&vary, KEY_BYTES);
+	buf_init(&text, KEY_BYTES);
+	if (f->fate == CACHE_UPDATE)
+		ret = fill_varies_anew(f, buf_view(&f->head), f->old_vary, &vary);
+	if (ret > 0 && !vary.len) {
+		f->fate = CACHE_REMOVE;
+		ret = 0;
+	} else if (ret > 0) {
+		ret = cache_vary_select(buf_view(&vary), &f->req, &text);
+		f->new_vary = arena_view(&f->arena, buf_view(&vary));
+		f->new_selecting = arena_view(&f->arena, buf_view(&text));
+		if (!ret && (!f->new_vary.ptr || !f->new_selecting.ptr))
+			ret = LARDER_ENOMEM;
+	}
+	buf_fini(&vary);
+	buf_fini(&text);
+	return ret;
+}
+
 /* 304 to our validators (RFC 9111 §4.3.4). */
 static int on_304(struct fill *f, struct http_head *h)
 {
@@ -106,7 +133,7 @@ static int on_304(struct fill *f, struct http_head *h)
 		length = HTTP_LENGTH_UNKNOWN;
 	old.status = f->old_meta.status;
 	old.reason = view_of(http_reason(old.status));
-	fate = cache_freshen(&f->listener->cache, &f->req, &old, h, f->info.request_time,
+	fate = cache_freshen(&f->listener->cache, &f->req, &old, &f->old_meta, h, f->info.request_time,
 	                     f->info.response_time, length, &f->head, &f->meta);
 	buf_addv(&f->vary, f->old_vary);
 	buf_addv(&f->selecting, f->old_selecting);
@@ -114,13 +141,16 @@ static int on_304(struct fill *f, struct http_head *h)
 		f->mismatch = true;
 		return LARDER_ENOMEM;
 	}
-	/* The content stays in the coding that it is stored in, which the origin does not know of. */
-	f->meta.flags |= f->old_meta.flags & CACHE_F_CODING;
 	f->fate = (enum cache_fate)fate;
+	if (vary_anew(f)) {
+		f->mismatch = true;
+		return LARDER_ENOMEM;
+	}
 	f->revalidated = true;
+	fill_note_transport(f, &f->meta, false);
 	fill_freshen_others(f, h);
 	/* Those who select by something else would have had another one chosen for them. */
-	if (f->choosing)
+	if (f->choosing || f->new_vary.ptr)
 		share_shut(f);
 	fill_publish(f);
 	return 0;
@@ -141,6 +171,14 @@ static bool stale_allowed(struct fill *f, struct exchange *x, bool answered)
 void fill_forget_date(struct fill *f)
 {
 	f->meta.flags &= ~(uint32_t)(CACHE_F_DATE | CACHE_F_LAST_MODIFIED_STRONG);
+}
+
+void fill_note_transport(const struct fill *f, struct cache_meta *meta, bool content)
+{
+	meta->flags &= ~(uint32_t)(CACHE_F_HTTP10 | CACHE_F_HTTP2);
+	meta->flags |= f->info.http10 ? CACHE_F_HTTP10 : f->info.h2 ? CACHE_F_HTTP2 : 0U;
+	if (content && (!f->info.tls || f->info.until_close))
+		meta->flags |= CACHE_F_DOUBTED;
 }
 
 /* Makes what is stored, or leaves f->storable at the reason why nothing is. */
@@ -233,12 +271,15 @@ int fill_on_head(void *arg, const struct http_head *head, uint64_t length, const
 		return f->pass_head.err;
 	if (f->want_store)
 		prepare_storing(f, &h, f->length, tagged);
-	if (f->req.method == HTTP_METHOD_HEAD)
+	if (head->status == 304)
+		fill_update_by_304(f, &h);
+	else if (f->req.method == HTTP_METHOD_HEAD)
 		fill_update_by_head(f, &h);
 	else if (f->storable != CACHE_STORE_OK)
 		fill_remove_outdated(f);
 	if (!http_find(head, HTTP_DATE, 0))
 		fill_forget_date(f);
+	fill_note_transport(f, &f->meta, true);
 	f->meta.status = head->status;
 	f->invalidated |= share_invalid(f);
 	if (f->storable != CACHE_STORE_OK || f->invalidated) {
@@ -340,7 +381,7 @@ static void serve_revalidated(struct fill *f, struct exchange *x)
 		                  .etag = lines_field(buf_view(&f->head), V("ETag"))};
 	int64_t now = net_loop_wall_s(f->env->loop);
 	struct cache_status cs = {.fwd = fill_fwd_token(x->why), .fwd_status = 304, .collapsed = x->collapsed,
-		                  .has_ttl = true, .ttl = cache_ttl(&f->meta, now)};
+		                  .has_ttl = true, .ttl = cache_ttl(&f->meta, now), .meta = &f->meta};
 
 	x->outcome = OUT_REVALIDATED;
 	x->reason = cache_reason_token(x->why);
@@ -351,8 +392,10 @@ static void serve_stale(struct fill *f, struct exchange *x)
 {
 	struct stored_answer a = {.meta = &f->old_meta};
 	int64_t now = net_loop_wall_s(f->env->loop);
-	struct cache_status cs = {.hit = true, .has_ttl = true, .ttl = cache_ttl(&f->old_meta, now),
-		                  .collapsed = x->collapsed, .detail = "origin-error"};
+	/* RFC 9211 §2.1, §2.3: no hit, since the origin was asked. */
+	struct cache_status cs = {.fwd = fill_fwd_token(x->why), .fwd_status = f->origin_failed ? f->status : 0,
+		                  .has_ttl = true, .ttl = cache_ttl(&f->old_meta, now), .collapsed = x->collapsed,
+		                  .detail = "origin-error", .meta = &f->old_meta};
 
 	x->outcome = OUT_STALE;
 	x->reason = cache_reason_token(CACHE_USE_STALE_ALLOWED);
@@ -379,7 +422,7 @@ static void serve_fetched(struct fill *f, struct exchange *x)
 		                  .length = f->length, .one_range = !f->spool};
 	struct cache_status cs = {.fwd = fill_fwd_token(x->why), .fwd_status = f->status,
 		                  .stored = f->storable == CACHE_STORE_OK && !f->invalidated,
-		                  .collapsed = x->collapsed};
+		                  .collapsed = x->collapsed, .meta = &f->meta};
 	int64_t now = net_loop_wall_s(f->env->loop);
 
 	if (x->conditional || x->ranged)

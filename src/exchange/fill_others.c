@@ -111,13 +111,36 @@ bool fill_choose(struct fill *f, const struct http_head *res304)
 
 /* ---- Freshening ---- */
 
+int fill_varies_anew(struct fill *f, struct view head, struct view old, struct buf *vary)
+{
+	struct http_fault fault;
+	struct http_head h;
+	struct view fields;
+	int ret;
+
+	view_cut(head, '\n', &fields);
+	http_head_init(&h, f->env->fields + FIELDS_HALF, FIELDS_HALF);
+	ret = http_parse_fields(&h, fields, &fault);
+	if (!ret)
+		ret = cache_vary_names(&h, vary);
+	if (ret)
+		return ret > 0 ? LARDER_EPROTO : ret;
+	return !view_eq(buf_view(vary), view_eq(old, STORE_ANY) ? V("") : old);
+}
+
 /* What is written of a stored response once it has been freshened. */
 static void commit_fate(struct fill *f, struct store_record *r, int fate, struct buf *head,
                         const struct cache_meta *meta)
 {
 	uint64_t id = r->id;
+	struct buf vary;
 
 	r->head = buf_view(head);
+	/* By what it was selected then, nobody knows any more. */
+	buf_init(&vary, KEY_BYTES);
+	if (fate == CACHE_UPDATE && fill_varies_anew(f, r->head, r->vary, &vary))
+		fate = CACHE_REMOVE;
+	buf_fini(&vary);
 	r->meta = *meta;
 	r->etag = lines_field(r->head, V("ETag"));
 	r->purges = f->purges;
@@ -130,10 +153,10 @@ static void commit_fate(struct fill *f, struct store_record *r, int fate, struct
 static int freshen(struct fill *f, const struct store_record *r, const struct http_head *stored,
                    const struct http_head *res, struct buf *head, struct cache_meta *meta)
 {
-	int fate = cache_freshen(&f->listener->cache, &f->req, stored, res, f->info.request_time,
+	int fate = cache_freshen(&f->listener->cache, &f->req, stored, &r->meta, res, f->info.request_time,
 	                         f->info.response_time, r->length, head, meta);
 
-	meta->flags |= r->meta.flags & CACHE_F_CODING;
+	fill_note_transport(f, meta, false);
 	return fate;
 }
 
@@ -200,6 +223,32 @@ void fill_update_by_head(struct fill *f, const struct http_head *res)
 				commit_fate(f, &r, CACHE_UPDATE, &head, &meta);
 		}
 	}
+	buf_fini(&head);
+	store_hit_done(f->env->store, &hit);
+}
+
+/* RFC 9111 §4.3.4. One without a validator, to a request with whatever conditions, can only mean what has none. */
+static bool told_of(const struct http_head *stored, const struct cache_meta *meta, const struct http_head *res304)
+{
+	if (!http_find(res304, HTTP_ETAG, 0) && !http_find(res304, HTTP_LAST_MODIFIED, 0))
+		return !(meta->flags & (CACHE_F_ETAG | CACHE_F_LAST_MODIFIED));
+	return cache_304_selects(stored, meta, res304);
+}
+
+void fill_update_by_304(struct fill *f, const struct http_head *res)
+{
+	struct store_record r;
+	struct http_head stored;
+	struct cache_meta meta;
+	struct store_hit hit;
+	struct buf head;
+
+	if (!f->key_text.len || !f->env->store || !find_for_get(f, &hit))
+		return;
+	r = hit.record;
+	buf_init(&head, HEAD_BYTES);
+	if (parse_stored(f, &r, &stored) && told_of(&stored, &r.meta, res))
+		commit_fate(f, &r, freshen(f, &r, &stored, res, &head, &meta), &head, &meta);
 	buf_fini(&head);
 	store_hit_done(f->env->store, &hit);
 }

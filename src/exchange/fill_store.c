@@ -70,6 +70,12 @@ void fill_commit_as(struct fill *f, struct store_spool *spool, struct view head,
 		return;
 	}
 	fill_ref(f);
+	/* One without Vary that came in place of one with it must not stay behind that (RFC 9111 §4.1). */
+	if (f->has_old && f->old_vary.len && !f->vary.len) {
+		r.vary = f->old_vary;
+		r.selecting = f->old_selecting;
+		store_remove_one(f->env->store, &f->key, &r, f->old_id, NULL, NULL);
+	}
 }
 
 void fill_commit(struct fill *f)
@@ -114,15 +120,22 @@ void fill_commit_update(struct fill *f)
 	fill_describe(f, &r);
 	if (!r.tags.ptr)
 		r.tags = V("");
-	if (f->fate == CACHE_UPDATE)
+	if (f->fate == CACHE_UPDATE && f->new_vary.ptr) {
+		struct store_record from = r;
+
+		r.vary = f->new_vary;
+		r.selecting = f->new_selecting;
+		err = store_move(s, &f->key, &r, &from, f->old_id, on_updated, f);
+	} else if (f->fate == CACHE_UPDATE) {
 		err = store_update(s, &f->key, &r, f->old_id, on_updated, f);
-	else if (f->fate == CACHE_REMOVE)
+	} else if (f->fate == CACHE_REMOVE) {
 		err = store_remove_one(s, &f->key, &r, f->old_id, on_updated, f);
+	}
 	if (err)
 		share_shut(f);
 	else
 		fill_ref(f);
-	if (f->fate != CACHE_UPDATE || !f->choosing)
+	if (f->fate != CACHE_UPDATE || !f->choosing || f->new_vary.ptr)
 		return;
 	/* From now on it is there for what this request selects by, too. */
 	buf_init(&text, KEY_BYTES);

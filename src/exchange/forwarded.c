@@ -135,7 +135,8 @@ void forwarded_add(struct exchange *x, struct request_lines *r, struct arena *ar
 		add_x_forwarded(x, r, arena);
 	if (via)
 		request_line_add(r, arena, "Via", x->req.head->minor ? V("1.1 ") : V("1.0 "), us);
-	/* Loops have to be seen where Via does not tell of them. */
-	if (o->cdn_loop == CDN_LOOP_ALWAYS || (o->cdn_loop == CDN_LOOP_AUTO && !via))
+	/* RFC 8586 §2: whoever serves for others says so. Other proxies have to where Via does not tell of loops. */
+	if (o->cdn_loop == CDN_LOOP_ALWAYS ||
+	    (o->cdn_loop == CDN_LOOP_AUTO && (!via || x->listener->kind == EXCHANGE_REVERSE)))
 		request_line_add(r, arena, "CDN-Loop", us, V(""));
 }

@@ -39,6 +39,13 @@ static void add_cache_status(struct exchange *x, const struct cache_status *cs)
 	BUF_ADD_LIT(b, "\r\n");
 }
 
+static int came_by(const struct cache_meta *meta)
+{
+	if (!meta || !(meta->flags & (CACHE_F_HTTP10 | CACHE_F_HTTP2)))
+		return EXCHANGE_HTTP11;
+	return meta->flags & CACHE_F_HTTP10 ? EXCHANGE_HTTP10 : EXCHANGE_HTTP2;
+}
+
 void lines_generate(struct exchange *x, int64_t age, const struct cache_status *cs)
 {
 	const struct exchange_listener_options *o = &x->listener->options;
@@ -51,7 +58,7 @@ void lines_generate(struct exchange *x, int64_t age, const struct cache_status *
 		BUF_ADD_LIT(b, "\r\n");
 	}
 	if (o->via == EXCHANGE_VIA_RESPONSE || o->via == EXCHANGE_VIA_BOTH)
-		buf_addv(b, buf_view(&x->env->via));
+		buf_addv(b, buf_view(&x->env->via[came_by(cs->meta)]));
 	if (o->cache_status)
 		add_cache_status(x, cs);
 	/* Half a line would run into the next one. */
@@ -116,19 +123,43 @@ struct view lines_field(struct view head, struct view name)
 	return view_make(NULL, 0);
 }
 
-int lines_rewrite(struct view head, unsigned status, bool drop_type, struct buf *out)
+/* Does a 206 have the field? Not what speaks of the whole content (RFC 9530 §2). To If-Range it has no more of the
+ * representation's fields than it must (RFC 9110 §15.3.7): who asks so has them. */
+static bool in_206(enum http_name id, bool lean, bool etag)
 {
-	struct view line;
-	bool first = true;
+	switch (id) {
+	case HTTP_CONTENT_DIGEST:
+	case HTTP_CONTENT_LENGTH:
+	case HTTP_CONTENT_MD5:
+		return false;
+	case HTTP_CONTENT_ENCODING:
+	case HTTP_CONTENT_LANGUAGE:
+	case HTTP_CONTENT_TYPE:
+	case HTTP_DIGEST:
+	case HTTP_REPR_DIGEST:
+		return !lean;
+	case HTTP_LAST_MODIFIED: /* the validator, where there is no other */
+		return !lean || !etag;
+	default:
+		return true;
+	}
+}
+
+int lines_partial(struct view head, bool lean, bool multipart, struct buf *out)
+{
+	bool first = true, etag = lines_field(head, V("ETag")).ptr != NULL;
+	struct view line, rest;
 
 	while (next_line(&head, &line)) {
+		enum http_name id;
+
 		if (first) {
-			buf_printf(out, "HTTP/1.1 %u %s\r\n", status, http_reason(status));
+			buf_printf(out, "HTTP/1.1 206 %s\r\n", http_reason(206));
 			first = false;
 			continue;
 		}
-		if (view_istarts(line, V("Content-Length:")) ||
-		    (drop_type && view_istarts(line, V("Content-Type:"))))
+		id = http_name_lookup(view_cut(line, ':', &rest));
+		if (!in_206(id, lean, etag) || (multipart && id == HTTP_CONTENT_TYPE))
 			continue;
 		buf_addv(out, line);
 		BUF_ADD_LIT(out, "\r\n");

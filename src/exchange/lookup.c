@@ -38,6 +38,17 @@ struct alternative {
 	bool found;
 };
 
+/* May the stored one stand in, which another request selects by `asked`? */
+static bool may_share(struct exchange *x, const struct store_record *r, struct view asked)
+{
+	bool codings = x->listener->options.share_codings, languages = x->listener->options.share_languages;
+
+	if (cache_vary_same_but(r->selecting, asked, codings, false))
+		return true;
+	return languages && cache_vary_same_but(r->selecting, asked, codings, true) &&
+	       cache_language_preferred(x->req.head, lines_field(r->head, V("Content-Language")));
+}
+
 static bool consider(void *arg, const struct store_record *r)
 {
 	struct alternative *a = arg;
@@ -50,7 +61,7 @@ static bool consider(void *arg, const struct store_record *r)
 
 	buf_reset(asked);
 	if (cache_ttl(&r->meta, a->now) <= 0 || cache_vary_select(r->vary, x->req.head, asked) ||
-	    !cache_vary_same_but_coding(r->selecting, buf_view(asked)) ||
+	    !may_share(x, r, buf_view(asked)) ||
 	    !(undone || (coding.ptr ? cache_coding_acceptable(x->req.head, coding)
 	                            : http_coding_weight(x->req.head, V("identity")) != 0)))
 		return true;
@@ -59,8 +70,9 @@ static bool consider(void *arg, const struct store_record *r)
 	return false;
 }
 
-/* Another variant that differs by a coding alone, which the client takes or has undone (option share_codings). */
-static int find_other_coding(struct exchange *x, struct store_hit *hit)
+/* Another variant that differs by a coding alone, which the client takes or has undone (option share_codings), or by a
+ * language that it likes best (share_languages). */
+static int find_alternative(struct exchange *x, struct store_hit *hit)
 {
 	struct alternative a = {x, net_loop_wall_s(x->env->loop), false};
 	int found = STORE_NONE;
@@ -99,7 +111,15 @@ static void note_vary(struct exchange *x)
 		store_hit_done(x->env->store, &hit);
 }
 
-/* What is stored under each of the texts: the most recent by Date (RFC 9111 §4.1). */
+/* RFC 9111 §4.1: one that has a Vary, and of such the most recent by Date. */
+static bool preferred(const struct store_record *a, const struct store_record *b)
+{
+	bool a_any = view_eq(a->vary, STORE_ANY), b_any = view_eq(b->vary, STORE_ANY);
+
+	return a_any != b_any ? b_any : a->meta.date > b->meta.date;
+}
+
+/* What is stored under each of the texts. */
 static int find_variant(struct exchange *x, const size_t *ends, unsigned n, struct store_hit *hit)
 {
 	struct store *s = x->env->store;
@@ -116,7 +136,7 @@ static int find_variant(struct exchange *x, const size_t *ends, unsigned n, stru
 		} else if (got == STORE_COLD) {
 			store_hit_done(s, hit);
 			return got;
-		} else if (lookup_found(got) && other.record.meta.date > hit->record.meta.date) {
+		} else if (lookup_found(got) && preferred(&other.record, &hit->record)) {
 			store_hit_done(s, hit);
 			*hit = other;
 			found = got;
@@ -145,8 +165,8 @@ static int find(struct exchange *x, struct store_hit *hit)
 		return STORE_NONE;
 	x->selecting_view = buf_view(&x->selecting);
 	found = find_variant(x, ends, n, hit);
-	if (found == STORE_NONE && x->listener->options.share_codings)
-		found = find_other_coding(x, hit);
+	if (found == STORE_NONE && (x->listener->options.share_codings || x->listener->options.share_languages))
+		found = find_alternative(x, hit);
 	if (found == STORE_NONE) {
 		x->why = CACHE_USE_VARY_MISS;
 		note_vary(x);
@@ -179,7 +199,7 @@ static struct step step_hit(struct exchange *x, struct store_hit *hit, bool part
 	const struct store_record *r = &hit->record;
 	struct stored_answer a = {.head = r->head, .meta = &r->meta, .etag = r->etag,
 		                  .length = r->length, .body = hit->body};
-	struct cache_status cs = {.hit = true, .has_ttl = true};
+	struct cache_status cs = {.hit = true, .has_ttl = true, .meta = &r->meta};
 	int64_t now = net_loop_wall_s(x->env->loop);
 	uint32_t age = cache_age(&r->meta, now);
 
@@ -340,6 +360,9 @@ struct step step_lookup(struct exchange *x)
 {
 	if (for_the_origin(x)) {
 		x->why = CACHE_USE_REQUEST;
+		/* What it answers may be news of what is stored. */
+		if (cachable(x))
+			lookup_key(x);
 		/* RFC 9111 §5.2.1.7 */
 		if (only_if_cached(x))
 			return reply_error(x, 504, NULL, "Only a stored answer was asked for (only-if-cached), and its condition is the origin's to judge.");

@@ -235,7 +235,7 @@ static void reply(struct exchange *x, struct part *p)
 {
 	struct stored_answer a = {.head = buf_view(&p->head), .meta = &p->meta, .length = p->length};
 	int64_t now = net_loop_wall_s(p->env->loop);
-	struct cache_status cs = {.has_ttl = true, .ttl = cache_ttl(&p->meta, now)};
+	struct cache_status cs = {.has_ttl = true, .ttl = cache_ttl(&p->meta, now), .meta = &p->meta};
 	const char *fwd = x->part_fwd ? x->part_fwd : x->incomplete ? cache_reason_token(CACHE_USE_PARTIAL) : NULL;
 
 	a.etag = lines_field(a.head, V("ETag"));
@@ -247,7 +247,7 @@ static void reply(struct exchange *x, struct part *p)
 	cs.collapsed = x->collapsed;
 	if (!fwd)
 		x->outcome = x->why == CACHE_USE_STALE_ALLOWED || cs.ttl < 0 ? OUT_STALE : OUT_HIT;
-	else
+	else if (x->outcome != OUT_STALE)
 		x->outcome = x->incomplete ? OUT_MISS : OUT_REVALIDATED;
 	if (!fwd && x->why == CACHE_USE_OFFLINE)
 		cs.detail = "offline";

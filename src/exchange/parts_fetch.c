@@ -429,7 +429,7 @@ static int freshen(struct part_fetch *pf, const struct http_head *h)
 	old.status = p->meta.status;
 	old.reason = view_of(http_reason(old.status));
 	buf_init(&fresh, HEAD_BYTES);
-	fate = cache_freshen(&f->listener->cache, &f->req, &old, h, f->info.request_time, f->info.response_time,
+	fate = cache_freshen(&f->listener->cache, &f->req, &old, &p->meta, h, f->info.request_time, f->info.response_time,
 	                     p->length, &fresh, &meta);
 	if (fate != CACHE_UPDATE) {
 		buf_fini(&fresh);
@@ -440,6 +440,7 @@ static int freshen(struct part_fetch *pf, const struct http_head *h)
 	}
 	buf_fini(&p->head);
 	p->head = fresh;
+	fill_note_transport(f, &meta, true);
 	p->meta = meta;
 	pf->fresh = true;
 	pf->purges = f->purges;

@@ -66,6 +66,7 @@ static bool becomes_part(struct fill *f, struct http_head *h, uint64_t length, b
 	    (f->vary.len && cache_vary_select(buf_view(&f->vary), &f->req, &f->selecting)) ||
 	    cache_head_write(&f->listener->cache, &whole, *total, &f->head))
 		return false;
+	fill_note_transport(f, &f->meta, true);
 	return part_validator(buf_view(&f->head), &f->meta).len && !(f->meta.flags & CACHE_F_ACCEPT_RANGES_NONE);
 }
 

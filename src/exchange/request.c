@@ -160,29 +160,38 @@ static bool has_dot_segments(struct view path)
 	return false;
 }
 
-/* The path without dot segments (RFC 3986 §6.2.2.3), as it stands in keys. */
+/* The path without dot segments (RFC 3986 §6.2.2.3), and otherwise as it stands in keys. */
 static int plain_path(const struct http_target *t, struct arena *arena, struct view *path)
 {
+	struct buf b, plain;
 	struct view uri;
-	struct buf b;
 	int err;
 
 	buf_init(&b, KEY_BYTES);
+	buf_init(&plain, KEY_BYTES);
 	err = http_target_key(t, &b);
 	if (!err) {
+		size_t query;
+
 		view_cut(buf_view(&b), ':', &uri);
 		uri = view_from(uri, 2);
-		*path = arena_view(arena, view_from(uri, view_find(uri, '/')));
-		err = path->ptr ? 0 : LARDER_ENOMEM;
+		uri = view_from(uri, view_find(uri, '/'));
+		query = view_find(uri, '?');
+		buf_addv(&plain, view_make(uri.ptr, query));
+		if (!plain.err)
+			plain.len = http_path_remove_dots(plain.data, plain.len);
+		buf_addv(&plain, view_from(uri, query));
+		*path = plain.err ? view_make(NULL, 0) : arena_view(arena, buf_view(&plain));
+		err = plain.err ? plain.err : path->ptr ? 0 : LARDER_ENOMEM;
 	}
+	buf_fini(&plain);
 	buf_fini(&b);
 	return err;
 }
 
 /* Path and query for the request line; reverse listeners may put a prefix before it, which "/.." must not
- * lead out of. What is to be stored is asked for under the path that is its key: an origin that answers to "/x/../y"
- * in its own way would otherwise answer for "/y". */
-static int target_text(struct exchange *x, bool stores, struct arena *arena, struct view *out)
+ * lead out of; otherwise dot segments are the origin's business (RFC 9110 §7.7). */
+static int target_text(struct exchange *x, struct arena *arena, struct view *out)
 {
 	const struct http_target *t = x->req.target;
 	struct view prefix = x->listener->kind == EXCHANGE_REVERSE ? origin_prefix(x->listener) : V("");
@@ -193,11 +202,11 @@ static int target_text(struct exchange *x, bool stores, struct arena *arena, str
 	*out = t->path;
 	if (view_eq(t->path, V("*")))
 		return 0;
-	if ((stores || prefix.len) && has_dot_segments(t->path)) {
+	if (prefix.len && has_dot_segments(t->path)) {
 		err = plain_path(t, arena, out);
 		if (err)
 			return err;
-		if (prefix.len && has_dot_segments(*out))
+		if (has_dot_segments(*out))
 			return LARDER_EINVAL; /* escapes that are none keep it from being made plain */
 	}
 	if (!prefix.len && !bare)
@@ -235,7 +244,7 @@ int request_build(struct exchange *x, const struct request_plan *plan, struct ar
 		.length = x->req.length,
 		.idempotent = http_method_idempotent(x->method),
 	};
-	err = target_text(x, plan->drop_range, arena, &out->target);
+	err = target_text(x, arena, &out->target);
 	if (err)
 		return err;
 	if (x->req.expects_continue)

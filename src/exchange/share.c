@@ -171,6 +171,11 @@ static void pass_head(struct fill *f, struct follower *w)
 	};
 	struct buf b;
 
+	/* Others were not asked for with this one's fields. */
+	if (f->new_vary.ptr) {
+		tell(f, w, SHARE_GONE, SHARE_NOT_FOR_OTHERS, view_make(NULL, 0));
+		return;
+	}
 	buf_init(&b, 4 << 20);
 	buf_add(&b, &h, sizeof(h));
 	buf_addv(&b, buf_view(&f->head));

@@ -71,13 +71,19 @@ static bool digits(struct view text, size_t at, size_t n, unsigned *out)
 	return true;
 }
 
+/* RFC 9110 §5.6.7 has dates depend on case; for caches RFC 9111 §4.2 relaxes that. */
+static bool same(const char *a, const char *b, size_t n)
+{
+	return view_ieq(view_make(a, n), view_make(b, n));
+}
+
 /* Does the text look as the pattern, in which "_" stands for any byte? */
 static bool looks(struct view text, struct view pattern)
 {
 	if (text.len != pattern.len)
 		return false;
 	for (size_t i = 0; i < text.len; i++) {
-		if (pattern.ptr[i] != '_' && pattern.ptr[i] != text.ptr[i])
+		if (pattern.ptr[i] != '_' && !same(pattern.ptr + i, text.ptr + i, 1))
 			return false;
 	}
 	return true;
@@ -86,7 +92,7 @@ static bool looks(struct view text, struct view pattern)
 static bool month_at(struct view text, size_t at, struct civil *c)
 {
 	for (unsigned m = 0; m < 12; m++) {
-		if (memcmp(text.ptr + at, months[m], 3) == 0) {
+		if (same(text.ptr + at, months[m], 3)) {
 			c->month = m + 1;
 			return true;
 		}
@@ -103,7 +109,7 @@ static bool time_at(struct view text, size_t at, struct civil *c)
 static bool short_day(struct view text)
 {
 	for (unsigned d = 0; d < 7; d++) {
-		if (memcmp(text.ptr, days[d].ptr, 3) == 0)
+		if (same(text.ptr, days[d].ptr, 3))
 			return true;
 	}
 	return false;
@@ -189,7 +195,7 @@ int64_t http_date_parse(struct view text, int64_t now)
 	if (looks(text, V("___ ___ __ __:__:__ ____")))
 		return parse_asctime(text);
 	for (unsigned d = 0; d < 7; d++) {
-		if (view_starts(text, days[d]))
+		if (view_istarts(text, days[d]))
 			return parse_rfc850(view_from(text, days[d].len), clamp(now));
 	}
 	return HTTP_DATE_NONE;

@@ -55,9 +55,7 @@ static size_t parent(const char *path, size_t len)
 	return slash < len ? slash : 0;
 }
 
-/* Removes dot segments in place from a path that begins with "/" (RFC 3986 §5.2.4); its new length.
- */
-static size_t remove_dots(char *path, size_t len)
+size_t http_path_remove_dots(char *path, size_t len)
 {
 	struct view rest = {path, len};
 	size_t n = 0;
@@ -81,28 +79,6 @@ static size_t remove_dots(char *path, size_t len)
 	return n;
 }
 
-/* The path before "?", normalised. */
-static int add_path(struct view path, struct buf *out)
-{
-	size_t from = out->len;
-	int err = add_decoded(path, out);
-
-	if (!err && path.len && path.ptr[0] == '/')
-		out->len = from + remove_dots(out->data + from, out->len - from);
-	return err;
-}
-
-/* May a segment of it begin with a dot? */
-static bool has_dots(struct view v)
-{
-	for (size_t at = view_find(v, '.'); at < v.len; at = view_find(v, '.')) {
-		if (at && v.ptr[at - 1] == '/')
-			return true;
-		v = view_from(v, at + 1);
-	}
-	return false;
-}
-
 int http_target_key(const struct http_target *t, struct buf *out)
 {
 	size_t query = view_find(t->path, '?');
@@ -118,15 +94,12 @@ int http_target_key(const struct http_target *t, struct buf *out)
 	}
 	if (query == 0)
 		buf_addc(out, '/'); /* RFC 9110 §4.2.3 */
-	/* Most are normal already. */
-	if (view_find(t->path, '%') == t->path.len && !has_dots(t->path))
-		return buf_addv(out, t->path);
-	/* A target with a stray "%" is no URI: decoding a part of it could make it
+	/* Dot segments stay: they are sent as they came (RFC 9110 §7.7), and an origin may make something of "/x/../y"
+	 * that is not "/y". A target with a stray "%" is no URI: decoding a part of it could make it
 	 * equal to another one, so it is a key as it stands. */
-	if (!escapes_valid(t->path))
+	if (view_find(t->path, '%') == t->path.len || !escapes_valid(t->path))
 		return buf_addv(out, t->path);
-	add_path(view_make(t->path.ptr, query), out);
-	return add_decoded(view_from(t->path, query), out);
+	return add_decoded(t->path, out);
 }
 
 /* scheme ":" at the beginning of a reference (RFC 3986 §3.1). */
@@ -161,7 +134,7 @@ static int add_path_query(struct view dir, struct view reference, struct buf *ou
 	buf_addv(out, dir);
 	buf_add(out, reference.ptr, query);
 	if (!out->err)
-		out->len = from + remove_dots(out->data + from, out->len - from);
+		out->len = from + http_path_remove_dots(out->data + from, out->len - from);
 	return buf_addv(out, view_from(reference, query));
 }
 

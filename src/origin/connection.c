@@ -15,6 +15,16 @@
 
 #define FD_MAX (1U << 20)
 
+/* Where an SSL has its connection. */
+static int conn_index(void)
+{
+	static int index = -1;
+
+	if (index < 0)
+		index = SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+	return index;
+}
+
 /* ---- The table of descriptors ---- */
 
 static bool table_reserve(struct origin *o, size_t fd)
@@ -48,6 +58,8 @@ static void conn_free(struct origin *o, struct origin_conn *c)
 	o->by_fd[c->fd] = NULL;
 	if (c->owner || c->keyed)
 		LIST_REMOVE(c, link);
+	if (c->ends)
+		connection_forget_end(c->ends);
 	net_poll_free(c->poll);
 	c->magic = 0;
 	free(c);
@@ -263,6 +275,33 @@ static struct origin_conn *find_opened(struct origin_transfer *t, const char *ip
 	return c;
 }
 
+/* RFC 9112 §9.8: an answer that has no other end is whole where the connection's end was announced. libcurl takes
+ * any end for that. */
+static void on_tls_event(const SSL *ssl, int where, int what)
+{
+	struct origin_conn *c = SSL_get_ex_data(ssl, conn_index());
+
+	if (where == SSL_CB_READ_ALERT && (what & 0xff) == SSL_AD_CLOSE_NOTIFY && c && c->ends)
+		c->ends->announced = true;
+}
+
+/* Lets the transfer know of the connection's end. */
+static void watch_end(struct origin_transfer *t, struct origin_conn *c)
+{
+	if (c->ends)
+		connection_forget_end(c->ends);
+	c->ends = t;
+	t->end_of = c;
+	t->announced = false;
+}
+
+void connection_forget_end(struct origin_transfer *t)
+{
+	if (t->end_of)
+		t->end_of->ends = NULL;
+	t->end_of = NULL;
+}
+
 static void judge_protocol(struct origin_transfer *t, struct origin_conn *c)
 {
 	struct curl_tlssessioninfo *tls = NULL;
@@ -276,6 +315,9 @@ static void judge_protocol(struct origin_transfer *t, struct origin_conn *c)
 		return;
 	SSL_get0_alpn_selected(tls->internals, &name, &len);
 	c->h2 = view_eq(view_make(name, len), V("h2"));
+	c->watched = !c->h2 && SSL_set_ex_data(tls->internals, conn_index(), c) == 1;
+	if (c->watched)
+		SSL_set_info_callback(tls->internals, on_tls_event);
 }
 
 /* Bytes that the connection has received so far, read or not; 0 where the kernel does not tell. */
@@ -378,5 +420,8 @@ int connection_prereq(void *arg, char *ip, char *local_ip, int port, int local_p
 		return CURL_PREREQFUNC_ABORT;
 	t->received = c->tls ? 0 : received(c->fd);
 	transfer_sends(t, c, reused);
+	t->end_matters = c->watched;
+	if (c->watched)
+		watch_end(t, c);
 	return CURL_PREREQFUNC_OK;
 }

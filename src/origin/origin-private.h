@@ -50,6 +50,8 @@ struct origin_conn {
 	bool foreign;                  /* libcurl's own, not a connection */
 	bool judged;                   /* tls and h2 are known */
 	bool tls, h2;
+	bool watched;                  /* its TLS tells `ends` when the other side has announced the end */
+	struct origin_transfer *ends;  /* whose request it carried last */
 	int local_port, port;
 	char local_ip[INET6_ADDRSTRLEN], ip[INET6_ADDRSTRLEN];
 	bool wanted;                   /* libcurl's, but to become ours when it closes it */
@@ -179,6 +181,8 @@ struct origin_transfer {
 	struct origin_info info;
 	int fd;
 	bool on_tls;
+	struct origin_conn *end_of; /* it is known of that connection whether its end is announced: */
+	bool end_matters, announced;
 	uint64_t received; /* of the connection before this request, by the kernel */
 
 	/* The answer. */
@@ -309,6 +313,8 @@ struct origin_conn *connection_made(struct origin_transfer *t);
 bool connection_is_clean(struct origin *o, const struct origin_conn *c);
 /* Did the origin send more on this connection than the head that was parsed? */
 bool connection_has_excess(const struct origin_transfer *t);
+/* The end of its connection means nothing to the transfer any more. */
+void connection_forget_end(struct origin_transfer *t);
 void connections_fini(struct origin *o);
 
 /* failure.c */

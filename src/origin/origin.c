@@ -144,6 +144,8 @@ static void forget_attempt(struct origin_transfer *t)
 		LIST_REMOVE(c, link);
 		c->owner = NULL;
 	}
+	connection_forget_end(t);
+	t->end_matters = t->announced = false;
 	t->attempts = 0;
 	t->offered = t->refused = 0;
 	t->again = AGAIN_NO;
@@ -296,6 +298,7 @@ void transfer_sends(struct origin_transfer *t, const struct origin_conn *c, bool
 	t->on_tls = c->tls;
 	t->info.addr = c->addr;
 	t->info.h2 = c->h2;
+	t->info.tls = c->tls;
 	t->info.reused = reused;
 	t->info.request_time = net_loop_wall_s(t->origin->loop);
 	stat_add(reused ? &t->origin->stats->reuses : &t->origin->stats->connects, 1);

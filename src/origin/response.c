@@ -89,6 +89,8 @@ static bool final(struct origin_transfer *t, const struct http_head *head)
 		return broken(t, "http_protocol_error",
 		              "The origin's Content-Length is too large.");
 	t->left = t->framing == HTTP_BODY_LENGTH ? length : 0;
+	t->info.http10 = !t->info.h2 && head->minor == 0;
+	t->info.until_close = !t->info.h2 && t->framing == HTTP_BODY_CLOSE;
 	t->head_done = true;
 	t->info.response_time = net_loop_wall_s(t->origin->loop);
 	t->wire.keep = may_be_reused(t, head);
@@ -303,7 +305,7 @@ void response_end(struct origin_transfer *t)
 	if (!t->head_done)
 		failure_set(t, LARDER_ECLOSED, "connection_terminated",
 		            "The origin closed the connection without an answer.");
-	else if (!response_whole(t) && t->framing != HTTP_BODY_CLOSE)
+	else if (!response_whole(t) && (t->framing != HTTP_BODY_CLOSE || (t->end_matters && !t->announced)))
 		failure_set(t, LARDER_ECLOSED, "http_response_incomplete",
 		            "The origin closed the connection in the middle of its answer.");
 }

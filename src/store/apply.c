@@ -29,6 +29,22 @@ static bool can_list(struct view lists, struct view list)
 	return has_list(lists, list, &n) || (n < STORE_LISTS_MAX && lists.len + list.len < RECORD_TEXT_MAX);
 }
 
+/* RFC 9111 §4.1: one without Vary does not hide those that have it. It becomes one that any request selects. */
+static int place(struct write *w, struct op *op)
+{
+	struct record *r = &op->rec, m;
+
+	if (r->vary.len || row_get(w, op->key, &m) != 1 || m.h.kind != RECORD_MARKER || !view_eq(m.key, r->key) ||
+	    !can_list(m.vary, STORE_ANY))
+		return 0;
+	/* Whoever fills a part knows it by its place. */
+	if (r->h.blob == RECORD_PART)
+		return LARDER_EAGAIN;
+	r->vary = STORE_ANY;
+	r->selecting = STORE_ANY_TEXT;
+	return 0;
+}
+
 /* What stands under the primary hash and is in the way: a response where a marker must be, or the
  * reverse, or a marker of too many other names. */
 static int clear_way(struct write *w, const struct op *op)
@@ -247,11 +263,13 @@ static int take_file(struct write *w, struct op *op, struct hash128 hash, uint64
 static int apply_insert(struct write *w, struct op *op, bool *fatal)
 {
 	struct record *r = &op->rec, old;
+	int err = place(w, op);
 	struct hash128 hash = target(w, op);
 	bool fresh = !r->vary.len && row_get(w, hash, &old) == 0;
 	uint64_t charge = 0;
-	int err = 0;
 
+	if (err)
+		return err;
 	if (r->h.blob && (!op->synced || w->s->pool->intents >= POOL_INTENTS ||
 	                  w->s->pool->part_intents >= POOL_PARTS))
 		return APPLY_NO_ROOM;
@@ -330,6 +348,66 @@ static int named(struct write *w, const struct op *op, struct hash128 hash, stru
 	return ret;
 }
 
+/* The body that another row has; `body` holds a small one, since what is written moves the row that it lies in. */
+static int borrow_body(struct record *r, const struct record *from, struct buf *body)
+{
+	int err;
+
+	r->h.length = from->h.length;
+	r->h.blob = from->h.blob;
+	memcpy(r->h.digest, from->h.digest, RECORD_DIGEST);
+	buf_init(body, from->body.len);
+	err = buf_addv(body, from->body);
+	r->body = buf_view(body);
+	return err;
+}
+
+static int apply_move(struct write *w, struct op *op, bool *fatal)
+{
+	static const struct write_cost removal = {
+	        .touch = {[DB_ENTRIES] = 2, [DB_QUEUES] = 2, [DB_URLS] = 1, [DB_BLOBS] = 1},
+	        .add = {[DB_QUEUES] = 1},
+	};
+	struct hash128 hash = target(w, op);
+	struct record from, *r = &op->rec;
+	struct write_cost cost = removal;
+	uint64_t charge = 0;
+	struct buf body;
+	int ret = named(w, op, op->from, &from), err;
+
+	*fatal = ret < 0;
+	if (ret <= 0)
+		return ret < 0 ? ret : LARDER_ENOENT;
+	cost.touch[DB_TAGS] = tags_count(from.tags);
+	/* Whoever fills a part knows it by its place. */
+	if (from.h.blob == RECORD_PART) {
+		if (!write_room(w, &cost, room_for_evictions(w->s->pool)))
+			return APPLY_NO_ROOM;
+		err = row_drop(w, op->from, &from, NULL);
+		*fatal = err < 0;
+		return err;
+	}
+	r->h.id = from.h.id;
+	err = borrow_body(r, &from, &body);
+	if (!err && (!room_for_insert(w, r, hash, false) || !write_room(w, &cost, room_for_inserts(w->s->pool))))
+		err = APPLY_NO_ROOM;
+	*fatal = !err;
+	/* First, so that nobody thinks that the body has no use any more. */
+	if (!err && r->h.blob)
+		err = blob_ref(w, r->h.digest, &charge);
+	if (!err)
+		err = row_drop(w, op->from, &from, NULL);
+	if (!err)
+		err = clear_way(w, op);
+	if (!err)
+		err = list_variant(w, op, hash);
+	if (!err)
+		err = put_response(w, op, hash, charge, false);
+	r->body = view_make(NULL, 0);
+	buf_fini(&body);
+	return err;
+}
+
 static int apply_alias(struct write *w, struct op *op, bool *fatal)
 {
 	struct hash128 hash = target(w, op);
@@ -347,13 +425,7 @@ static int apply_alias(struct write *w, struct op *op, bool *fatal)
 	/* The file of a part is its row's alone. */
 	if (ret <= 0 || from.h.blob == RECORD_PART)
 		return ret < 0 ? ret : LARDER_ENOENT;
-	r->h.length = from.h.length;
-	r->h.blob = from.h.blob;
-	memcpy(r->h.digest, from.h.digest, RECORD_DIGEST);
-	/* What is written moves the row that it lies in. */
-	buf_init(&body, from.body.len);
-	err = buf_addv(&body, from.body);
-	r->body = buf_view(&body);
+	err = borrow_body(r, &from, &body);
 	if (!err && !room_for_insert(w, r, hash, false))
 		err = APPLY_NO_ROOM;
 	*fatal = !err;
@@ -443,6 +515,8 @@ int apply_op(struct write *w, struct op *op, bool *fatal)
 		return outdated(w, op) ? LARDER_ECLOSED : apply_update(w, op, fatal);
 	case OP_ALIAS:
 		return outdated(w, op) ? LARDER_ECLOSED : apply_alias(w, op, fatal);
+	case OP_MOVE:
+		return outdated(w, op) ? LARDER_ECLOSED : apply_move(w, op, fatal);
 	case OP_REMOVE:
 		return purge_apply_key(w, op, fatal);
 	case OP_PURGE:

@@ -183,6 +183,23 @@ int store_alias(struct store *s, const struct store_key *key, const struct store
 	return op_queue(s, op);
 }
 
+int store_move(struct store *s, const struct store_key *key, const struct store_record *record,
+               const struct store_record *from, uint64_t id, store_done_fn *done, void *arg)
+{
+	struct op *op;
+
+	check_magic(s, STORE_MAGIC);
+	check(record->vary.len > 0 && record->tags.ptr);
+	if (op_too_long(key, record))
+		return LARDER_ELIMIT;
+	op = op_new(s, OP_MOVE, key, record, done, arg);
+	if (!op)
+		return LARDER_ENOMEM;
+	op->from = from->vary.len ? record_variant(key->hash, from->selecting, s->seed) : key->hash;
+	op->id = id;
+	return op_queue(s, op);
+}
+
 int store_remove_one(struct store *s, const struct store_key *key, const struct store_record *record,
                      uint64_t id, store_done_fn *done, void *arg)
 {

@@ -196,7 +196,7 @@ void wait_cancel(struct store_spool *sp);
 /* ---- ops.c, writer.c ---- */
 
 enum op_kind {
-	OP_INSERT, OP_UPDATE, OP_ALIAS, OP_REMOVE, OP_REMOVE_ONE, OP_DROP, OP_PURGE,
+	OP_INSERT, OP_UPDATE, OP_ALIAS, OP_MOVE, OP_REMOVE, OP_REMOVE_ONE, OP_DROP, OP_PURGE,
 	OP_PART_EXTEND, OP_PART_FINISH, OP_PART_DROP,
 };
 
@@ -216,7 +216,7 @@ struct op {
 	struct hash128 key; /* of the primary row; OP_DROP, OP_PURGE: of the row */
 	struct record rec;  /* views into `text` and the spool */
 	uint64_t id;
-	struct hash128 from; /* OP_ALIAS: the row whose body it is */
+	struct hash128 from; /* OP_ALIAS, OP_MOVE: the row whose body it is */
 	size_t bytes;        /* of the queue */
 	const uint32_t *revoked;
 	uint32_t revoked_was;

@@ -99,7 +99,7 @@ static void validate(const struct http_head *req, const struct http_head *stored
 	buf_reset(&out);
 	cache_304_selects(stored, meta, res304);
 	cache_head_selects(stored, meta, 7, res304);
-	check(cache_freshen(&options, req, stored, res304, NOW, NOW, 7, &out, &anew) >= 0);
+	check(cache_freshen(&options, req, stored, meta, res304, NOW, NOW, 7, &out, &anew) >= 0);
 	meta_holds(&anew);
 	stored_holds(&out);
 	buf_fini(&out);

@@ -20,16 +20,11 @@ _FORMS = [re.compile(p, re.I) for p in (
     rf"(?:{'|'.join(DAYS)}) {_MONTH.replace('(', '(?P<m>', 1)} (?P<d>\d\d| \d) {_TIME} (?P<y>\d{{4}})")]
 
 
-class Letters:
-    """Whether dates are matched in any case, as RFC 9111 4.2 wants caches to."""
-    any_case = True
-
-
 def http_date(text, now):
     """Seconds of an HTTP-date (RFC 9110 5.6.7; case by RFC 9111 4.2), None where it is none."""
     for form in _FORMS:
         match = form.fullmatch(text)
-        if not match or not Letters.any_case and text in (text.lower(), text.upper()):
+        if not match:
             continue
         day, month, year = int(match["d"]), [m.lower() for m in MONTHS].index(match["m"].lower()) + 1, int(match["y"])
         hour, minute, second = (int(n) for n in re.findall(r"\d\d(?=:)|(?<=:)\d\d", text)[:3])

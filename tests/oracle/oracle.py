@@ -55,11 +55,11 @@ class Stored:
     invalid: bool = False
     doubted: bool = False
     replaced: str = ""          # how a 304 came that this version does not know of
-    retagged: bool = False      # a 304 changed its entity-tag
     wrong: Objection = None     # why it should not have been there to be validated
     secret: frozenset = frozenset()
     personal: bool = False      # updated by an answer to somebody with Authorization
     was: list = field(default_factory=list)
+    others: list = field(default_factory=list)  # requests for which the origin has confirmed it
     url: str = ""
 
     @property
@@ -174,7 +174,10 @@ def vary_objections(s, q):
     if "*" in names:
         return [Objection("Vary: *", "RFC 9111 4.1")]
     kind = "vary" if not s.was else "vary, after a 304"
-    return [Objection(kind, "RFC 9111 4.1") for n in sorted(names) if selecting(n, s.request) != selecting(n, q.fields)]
+    # What was confirmed for a request has been selected by the origin for that one, too (RFC 9110 15.4.5).
+    if any(all(selecting(n, r) == selecting(n, q.fields) for n in names) for r in [s.request, *s.others]):
+        return []
+    return [Objection(kind, "RFC 9111 4.1")]
 
 
 def same_letters(s, q):
@@ -293,7 +296,7 @@ def condition(s, q):
     tags = q.fields.get("if-none-match")
     if tags is not None:
         listed, mine = entity_tags(tags), s.tag()
-        if listed is None or (s.fields.has("etag") and mine is None) or s.retagged:
+        if listed is None or (s.fields.has("etag") and mine is None):
             return "either"
         if listed == "*":
             return "304"
@@ -316,8 +319,6 @@ def if_range(s, q):
     if text is None:
         return True
     tag = s.tag()
-    if s.retagged:
-        return None
     if text.startswith(('"', "W/")):
         return tag is not None and strong_match(text, tag)
     when, modified = http_date(text, s.got[1]), s.modified()
@@ -381,7 +382,8 @@ def updated(s, fields, q, asked, got, name):
     request = s.request if personal else s.request.without({"authorization"})
     secret = s.secret | s.directives.names_fields("private") | s.directives.names_fields("no-cache")
     return replace(s, fields=Fields(kept + fields.pairs), request=request, asked=asked, got=got, was=[*s.was, name], secret=secret,
-                   invalid=False, doubted=False, replaced="", wrong=None, personal=personal, retagged=s.retagged or "etag" in new and fields.get("etag") != s.fields.get("etag"))
+                   invalid=False, doubted=False, replaced="", wrong=None, personal=personal,
+                   others=[*s.others, q.fields])
 
 
 def selected(candidates, fields, now):

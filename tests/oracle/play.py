@@ -34,10 +34,13 @@ class Result:
         self.scenarios = self.exchanges = self.strays = 0
         self.kinds = {}
         self.outcomes = collections.Counter()
+        self.could = collections.Counter()      # answers that could have come from the cache, by status and whether they did
         self.broken = []
 
-    def add(self, seen, findings, example):
+    def add(self, seen, judge, example):
         """Counts one scenario."""
+        findings = judge.run()
+        self.could.update(judge.could)
         self.scenarios += 1
         self.exchanges += len(seen)
         self.outcomes.update(outcome(s) for s in seen)
@@ -54,6 +57,7 @@ class Result:
         self.strays += other.strays
         self.broken += other.broken
         self.outcomes += other.outcomes
+        self.could += other.could
         for key, value in other.kinds.items():
             kept = self.kinds.setdefault(key, {"count": 0, "clause": value["clause"], "examples": []})
             kept["count"] += value["count"]
@@ -111,7 +115,7 @@ async def together(scene, stage, clients, plays, result):
     for play in plays:
         if len(play.seen) == len(play.scenario["steps"]):
             try:
-                result.add(play.seen, Judge(play.url, play.scenario, play.seen).run(), play.scenario)
+                result.add(play.seen, Judge(play.url, play.scenario, play.seen), play.scenario)
             except Exception:  # noqa: BLE001
                 result.broken.append((play.scenario, traceback.format_exc()))
 

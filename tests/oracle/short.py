@@ -12,6 +12,8 @@ SEED, EXCHANGES = "short", 2800
 KNOWN = Path(__file__).with_name("known.json")
 # What has to come up, and how often at least: else the scenarios test something else than they are meant to.
 NEEDED = {"hit 200": 300, "hit 304": 15, "hit 206": 20, "hit 416": 5, "validated 200": 60, "hit 404": 1, "made 504": 5, "forwarded 412": 3}
+# How many of a hundred that the most eager cache could answer itself larder does, by status.
+EAGER = {200: 95, 206: 85, 304: 85}
 # Options that break a rule on purpose, and what the oracle has to say of them.
 BROKEN = (("request_directives=no", "must", "reused: request no-cache"), ("request_directives=no", "must", "reused: request max-age"),
           ("via=off", "must", "no Via"))
@@ -54,6 +56,10 @@ def generated(make, tally):
         tally.check(theme not in wrong, f"scenarios about {theme}:\n  " + "\n  ".join(wrong.get(theme, [])[:5]))
     for what, least in NEEDED.items():
         tally.check(result.outcomes[what] >= least, f"\"{what}\" came up {result.outcomes[what]} times only")
+    for status, least in EAGER.items():
+        hits, could = result.could[status, True], result.could[status, True] + result.could[status, False]
+        print(f"{hits} hits with {status} of {could} that could be")
+        tally.check(could and hits * 100 >= could * least, f"{hits} hits with {status} of {could} that could be, not {least} %")
     tally.check(not result.broken, "broken scenarios: " + "\n".join(trace for _, trace in result.broken[:3]))
     print(f"{result.exchanges} exchanges in {result.scenarios} scenarios; "
           f"{sum(v['count'] for k, v in result.kinds.items() if k[0] == 'cautious')} hits that could have been")

@@ -104,6 +104,66 @@ def test_304_updates(way, before, news, value):
         assert len(r.all("Cache-Control")) == 1 and len(r.all("Date")) == 1 and len(r.all("ETag")) == 1
 
 
+def test_304_brings_a_type_and_a_weak_tag(way):
+    """§3.2: neither is left out; a strong tag may become a weak one."""
+    b, c = freshened(way, STALE + ['ETag: "v"', "Content-Type: text/x"], [FRESH, 'ETag: W/"v"', "Content-Type: text/y"])
+    for r in (b, c):
+        assert r.body == b"kept" and r.get("ETag") == 'W/"v"' and r.get("Content-Type") == "text/y", r.raw
+    assert c.cache.get("hit")
+
+
+def test_304_brings_no_digest_of_what_was_compressed(own_way):
+    """§3.2: other bytes are stored than the origin speaks of."""
+    way, text = own_way("compress=yes"), "abcdefgh" * 1000
+    digests = ["Repr-Digest: sha-256=:AAAA:", "Digest: sha-256=AAAA", "Content-MD5: AAAA"]
+    way.on(answer(text, fields=STALE + ['ETag: "v"', "Content-Type: text/plain"]),
+           answer(status=304, fields=[FRESH, 'ETag: "v"', *digests]))
+    way.ask()
+    way.settle()
+    way.ask()
+    way.settle()
+    c = way.ask("Accept-Encoding: gzip")
+    assert c.cache.get("hit") and c.get("Content-Encoding") == "gzip" and c.get("ETag") == 'W/"v"', c.raw
+    assert not any(c.has(f.split(":")[0]) for f in digests), c.raw
+
+
+@pytest.mark.parametrize("first", [[], ["Vary: X-B"]], ids=["none before", "another before"])
+def test_304_brings_vary(way, first):
+    """§3.2, §4.1: from then on the stored answer is selected by what the validated request had."""
+    def script(req, conn):
+        if req.has("If-None-Match"):
+            return answer(status=304, fields=[FRESH, 'ETag: "v"', "Vary: X-A"])
+        return answer(str(way.count()), fields=[*(STALE if way.count() == 1 else [FRESH, "Vary: X-A"]), 'ETag: "v"', *first])
+    way.on(script)
+    _, b = way.twice(then=["X-A: 1"])
+    assert b.body == b"1" and b.get("Vary") == "X-A"
+    way.settle()
+    c = way.ask("X-A: 1")
+    assert c.cache.get("hit") and c.body == b"1"
+    d = way.ask("X-A: 2")
+    assert not d.cache.get("hit") and way.count() == 3
+
+
+# §4.3.4: a 304 to conditions that are passed on. (name, method, the request's fields)
+PASSED = [
+    ("if-match", "GET", ["If-Match: *", 'If-None-Match: "v"']),
+    ("if-unmodified-since", "GET", ["If-Unmodified-Since: " + http_date(0), 'If-None-Match: "v"']),
+    ("head", "HEAD", ['If-None-Match: "v"', "Cache-Control: no-cache"]),
+]
+
+
+@pytest.mark.parametrize("news, value", [(['ETag: "v"', "X-A: 2"], "2"), (['ETag: "w"', "X-A: 2"], "1"), (["X-A: 2"], "1")],
+                         ids=["same tag", "other tag", "no tag"])
+@pytest.mark.parametrize("method, fields", [r[1:] for r in PASSED], ids=[r[0] for r in PASSED])
+def test_304_that_is_passed_on_updates(way, method, fields, news, value):
+    way.on(answer("kept", fields=["Cache-Control: max-age=600", 'ETag: "v"', "X-A: 1"]), answer(status=304, fields=[FRESH, *news]))
+    _, b = way.twice(then=fields, method=method)
+    assert b.status == 304 and way.count() == 2
+    way.settle()
+    c = way.ask()
+    assert c.cache.get("hit") and c.body == b"kept" and c.get("X-A") == value
+
+
 def test_304_updates_all_lines_of_a_field(way):
     _, c = freshened(way, STALE + ['ETag: "v"', "X-A: 1", "X-A: 2"], [FRESH, 'ETag: "v"', "X-A: 3"])
     assert c.cache.get("hit") and c.all("X-A") == ["3"]
@@ -140,8 +200,9 @@ SELECTS = [
     ("strong in the 304, weak stored", ['ETag: W/"v"'], ['ETag: "v"'], False),
     ("date", ["Last-Modified: " + OLD], ["Last-Modified: " + OLD], True),
     ("other date", ["Last-Modified: " + OLD], ["Last-Modified: " + http_date(-50000)], False),
-    ("nothing", ['ETag: "v"'], [], False),
-    ("nothing against a date", ["Last-Modified: " + OLD], [], False),
+    ("nothing", ['ETag: "v"'], [], True),
+    ("nothing against a date", ["Last-Modified: " + OLD], [], True),
+    ("what is no validator", ['ETag: "v"'], ["ETag: v"], False),
     ("tag same, date other", ['ETag: "v"', "Last-Modified: " + OLD], ['ETag: "v"', "Last-Modified: " + http_date(-50000)], True),
 ]
 

@@ -159,3 +159,14 @@ def test_one_without_vary_does_not_hide_a_match(way):
     way.settle()
     b = way.ask("X-A: 1")
     assert b.cache.get("hit") and b.body == b"varied"
+
+
+LANGUAGES = [("liked best", "yes", "fr;q=0.2, en", "hit"), ("not liked best", "yes", "fr, en;q=0.9", "no"), ("without the option", "no", "fr;q=0.2, en", "no")]
+
+
+@pytest.mark.parametrize("option, accepts, verdict", [r[1:] for r in LANGUAGES], ids=[r[0] for r in LANGUAGES])
+def test_share_languages(own_way, option, accepts, verdict):
+    """§4.1: what is stored in a language, for requests that would have it first."""
+    way = own_way("share_languages=" + option)
+    way.on(numbered([FRESH, "Vary: Accept-Language", "Content-Language: en"]))
+    assert way.verdict(["Accept-Language: en, de;q=0.5"], ["Accept-Language: " + accepts]) == verdict

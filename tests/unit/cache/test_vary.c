@@ -261,6 +261,55 @@ START_TEST(codings)
 }
 END_TEST
 
+/* RFC 9110 §12.5.4 */
+static const struct {
+	const char *req, *language;
+	bool likes;
+} language_rows[] = {
+	{"X: y", "en", false},
+	{"Accept-Language: en", "", false},
+	{"Accept-Language: en", "en", true},
+	{"Accept-Language: EN", "En", true},
+	{"Accept-Language: en", "en-GB", true},
+	{"Accept-Language: en-GB", "en", false},
+	{"Accept-Language: en", "eng", false},
+	{"Accept-Language: de, en;q=0.9", "en", false},
+	{"Accept-Language: de, en", "en", true},
+	{"Accept-Language: de;q=0.5, en;q=0.5", "en", true},
+	{"Accept-Language: en, en-GB;q=0.1", "en-GB", false},
+	{"Accept-Language: en, en-GB;q=0.1", "en-US", true},
+	{"Accept-Language: *", "en", true},
+	{"Accept-Language: *, en;q=0", "en", false},
+	{"Accept-Language: de, *;q=0.5", "en", false},
+	{"Accept-Language: en;q=0", "en", false},
+	{"Accept-Language: en, de", "en, de", false},
+	{"Accept-Language: de\nAccept-Language: en;q=0.3", "de", true},
+};
+
+START_TEST(languages)
+{
+	struct head_text req;
+
+	ck_assert_msg(cache_language_preferred(head_request(&req, "GET", language_rows[_i].req),
+	                                       view_of(language_rows[_i].language)) == language_rows[_i].likes,
+	              "\"%s\": %s", language_rows[_i].req, language_rows[_i].language);
+	head_end(&req);
+}
+END_TEST
+
+START_TEST(same_but_language)
+{
+	struct view en = V("accept-encoding:gzip\naccept-language:en\nx:1\n"),
+	            de = V("accept-encoding:gzip\naccept-language:de\nx:1\n"),
+	            br = V("accept-encoding:br\naccept-language:de\nx:1\n");
+
+	ck_assert(cache_vary_same_but(en, de, false, true) && !cache_vary_same_but(en, de, true, false));
+	ck_assert(cache_vary_same_but(en, br, true, true) && !cache_vary_same_but(en, br, false, true));
+	ck_assert(!cache_vary_same_but(en, V("accept-encoding:gzip\naccept-language:en\nx:2\n"), true, true));
+	ck_assert(cache_vary_same_but(en, en, false, false));
+}
+END_TEST
+
 static const struct {
 	const char *a, *b;
 	bool same;
@@ -279,12 +328,13 @@ START_TEST(same_but_coding)
 {
 	struct view a = view_of(coding_pairs[_i].a), b = view_of(coding_pairs[_i].b);
 
-	ck_assert(cache_vary_same_but_coding(a, b) == coding_pairs[_i].same);
-	ck_assert(cache_vary_same_but_coding(b, a) == coding_pairs[_i].same);
+	ck_assert(cache_vary_same_but(a, b, true, false) == coding_pairs[_i].same);
+	ck_assert(cache_vary_same_but(b, a, true, false) == coding_pairs[_i].same);
 }
 END_TEST
 
 UNIT_MAIN("cache/vary", tcase_add_loop_test(tc, same_but_coding, 0, ARRAY_LEN(coding_pairs));
+          tcase_add_loop_test(tc, languages, 0, ARRAY_LEN(language_rows)); tcase_add_test(tc, same_but_language);
 	  tcase_add_loop_test(tc, names, 0, ARRAY_LEN(names_rows));
 	  tcase_add_test(tc, names_without_room);
 	  tcase_add_loop_test(tc, selecting, 0, ARRAY_LEN(select_rows));

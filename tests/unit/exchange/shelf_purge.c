@@ -28,6 +28,16 @@ int store_alias(struct store *s, const struct store_key *key, const struct store
 	return shelf_queue(JOB_ALIAS, key, record, NULL, done, arg, id, &row);
 }
 
+int store_move(struct store *s, const struct store_key *key, const struct store_record *record,
+               const struct store_record *from, uint64_t id, store_done_fn *done, void *arg)
+{
+	struct row *row;
+	int err = shelf_queue(JOB_ALIAS, key, record, NULL, NULL, NULL, id, &row);
+
+	(void)s;
+	return err ? err : shelf_queue(JOB_REMOVE_ONE, key, from, NULL, done, arg, id, &row);
+}
+
 int store_remove_one(struct store *s, const struct store_key *key, const struct store_record *record,
                      uint64_t id, store_done_fn *done, void *arg)
 {

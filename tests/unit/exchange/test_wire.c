@@ -66,7 +66,7 @@ START_TEST(requests)
 		{"http://10.0.0.1:8000/", "", "GET /x HTTP/1.0\r\n", "GET /x\r\n", "Host: 10.0.0.1:8000"},
 		{"http://10.0.0.1:8000/", "", "GET /x HTTP/1.0\r\n", "GET /x\r\n", "Via: 1.0 tester"},
 		/* As received, unless others will be given the answer for another spelling. */
-		{NULL, "", "GET http://a/x/%2e%2E/y?.. HTTP/1.1\r\nHost: a\r\n", "GET /y?..\r\n", "Host: a"},
+		{NULL, "", "GET http://a/x/%2e%2E/y?.. HTTP/1.1\r\nHost: a\r\n", "GET /x/%2e%2E/y?..\r\n", "Host: a"},
 		{NULL, "", "GET http://a/%7ex HTTP/1.1\r\nHost: a\r\n", "GET /%7ex\r\n", "Host: a"},
 		{NULL, "", "GET http://a/...//.a/b..?/../c HTTP/1.1\r\nHost: a\r\n", "GET /...//.a/b..?/../c\r\n", "Host: a"},
 		{NULL, "", "PUT http://a/x/../y HTTP/1.1\r\nHost: a\r\n", "PUT /x/../y\r\n", "Host: a"},

@@ -217,6 +217,80 @@ START_TEST(alias)
 }
 END_TEST
 
+/* One that has no Vary stands beside those that have (RFC 9111 §4.1). */
+START_TEST(beside)
+{
+	struct item it = {.key = "GET http://example.com/v", .vary = VARY, .selecting = "accept-language:en\n", .body = V("en")};
+	struct item plain = {.key = "GET http://example.com/v", .body = V("any")};
+	struct store_usage u;
+	struct fix f;
+
+	fix_start(&f, 64u << 20);
+	ck_assert_int_eq(fix_put(&f, &it), 0);
+	for (int twice = 0; twice < 2; twice++)
+		ck_assert_int_eq(fix_put(&f, &plain), 0);
+	ck_assert_int_eq(fix_get(&f, it.key, it.selecting, it.body), STORE_FOUND);
+	ck_assert_int_eq(fix_get(&f, it.key, "*\n", plain.body), STORE_FOUND);
+	ck_assert_int_eq(fix_get(&f, it.key, NULL, V("")), STORE_VARIES);
+	ck_assert_int_eq(store_usage(f.s, &u), 0);
+	ck_assert_uint_eq(u.records, 2);
+	ck_assert_int_eq(fix_verify(&f), 0);
+	fix_stop(&f);
+}
+END_TEST
+
+/* One that has no Vary gets one, then another. _i: whether its body is a file. */
+START_TEST(move)
+{
+	static const char *const langs[] = {"accept-language:en\n", "accept-language:de\n"};
+	size_t len = _i ? FIX_INLINE + 1000 : 100;
+	char *bytes = malloc(len);
+	struct item it = {.key = "GET http://example.com/v"}, to = {.vary = VARY, .head = "HTTP/1.1 200 OK\r\nX-New: 1\r\n"};
+	struct store_record r, from;
+	struct store_usage u;
+	struct store_hit hit;
+	struct store_key key;
+	uint64_t id;
+	struct fix f;
+
+	fix_start(&f, 64u << 20);
+	it.body = fix_bytes(bytes, len, 1);
+	ck_assert_int_eq(fix_put(&f, &it), 0);
+	ck_assert_int_eq(fix_find(&f, it.key, NULL, &hit), STORE_FOUND);
+	id = hit.record.id;
+	store_hit_done(f.s, &hit);
+	store_key_init(f.s, view_of(it.key), &key);
+	fix_record(&it, &from);
+	for (int i = 0; i < 2; i++) {
+		to.selecting = langs[i];
+		fix_record(&to, &r);
+		r.tags = V("");
+		ck_assert_int_eq(store_move(f.s, &key, &r, &from, id, fix_done, &f), 0);
+		f.pending++;
+		ck_assert_int_eq(fix_wait(&f), 0);
+		ck_assert_int_eq(fix_find(&f, it.key, langs[i], &hit), STORE_FOUND);
+		ck_assert(fix_body_is(&hit, it.body));
+		ck_assert_uint_eq(hit.record.id, id);
+		ck_view_eq(hit.record.head, to.head);
+		store_hit_done(f.s, &hit);
+		from = r;
+	}
+	ck_assert_int_eq(fix_get(&f, it.key, langs[0], V("")), STORE_NONE);
+	ck_assert_int_eq(store_usage(f.s, &u), 0);
+	ck_assert_uint_eq(u.records, 1);
+	ck_assert_uint_eq(u.blobs, (unsigned)_i);
+	ck_assert_int_eq(fix_verify(&f), 0);
+	/* It is not where it was. */
+	fix_record(&it, &from);
+	ck_assert_int_eq(store_move(f.s, &key, &r, &from, id, fix_done, &f), 0);
+	f.pending++;
+	ck_assert_int_eq(fix_wait(&f), LARDER_ENOENT);
+	ck_assert_int_eq(fix_verify(&f), 0);
+	fix_stop(&f);
+	free(bytes);
+}
+END_TEST
+
 /* Of a response without Vary. */
 START_TEST(remove_one)
 {
@@ -248,4 +322,5 @@ END_TEST
 
 UNIT_MAIN("store/variants", tcase_add_test(tc, variants);
           tcase_add_test(tc, variants_are_bounded); tcase_add_test(tc, variants_max);
-          tcase_add_loop_test(tc, alias, 0, 2); tcase_add_test(tc, remove_one);)
+          tcase_add_loop_test(tc, alias, 0, 2); tcase_add_test(tc, remove_one);
+          tcase_add_test(tc, beside); tcase_add_loop_test(tc, move, 0, 2);)
