@@ -379,7 +379,7 @@ static void put_cells(const char *first, const char *cells)
 
 static void put_comparison_table(bool optional)
 {
-	fputs(".Bl -column \"invalidation of other URLs\"", stdout);
+	fputs(".Bl -column \"conditional requests\"", stdout);
 	for (size_t i = 0; i < COUNT(peers); i++)
 		fputs(" \"999/999\"", stdout);
 	fputs("\n.It \"\"", stdout);

@@ -1,7 +1,6 @@
 """The origin that all programs have: each scenario's play says what it answers, and is told what came."""
 
 import asyncio
-import itertools
 
 from wire import LIMIT, Broken, filled, read_body, read_head
 
@@ -42,7 +41,6 @@ class Origin:
 
     def __init__(self):
         self.plays, self.server, self.port = {}, None, None
-        self.connections = itertools.count(1)
         self.open = set()
 
     @property
@@ -63,25 +61,25 @@ class Origin:
 
     async def serve(self, reader, writer):
         """One connection."""
-        number = next(self.connections)
         self.open.add(writer)
         try:
-            while await self.exchange(reader, writer, number):
-                pass
+            nth = 1
+            while await self.exchange(reader, writer, nth):
+                nth += 1
         except (Broken, ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:
             self.open.discard(writer)
             writer.close()
 
-    async def exchange(self, reader, writer, number):
+    async def exchange(self, reader, writer, nth):
         """One request and its answer; whether another may follow."""
         request = await read_head(reader)
         if request is None:
             return False
         words = request.start.split(" ")
         request.method, request.target = words[0], words[1] if len(words) > 1 else ""
-        request.connection = number
+        request.nth = nth
         path = request.target.partition("://")[2].partition("/")[2] if "://" in request.target else request.target[1:]
         play = self.plays.get(path.split("/")[1] if path.count("/") else "")
         if play is None:

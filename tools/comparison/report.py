@@ -85,6 +85,15 @@ def tell(rows, results, versions, every):
     return late
 
 
+def tested(rows, verdicts):
+    """What larder has not right of what must or should be so; 1 if there is something."""
+    wrong = [s for s in rows if s.level != MAY and verdicts[s.name][0] not in GOOD]
+    for s in wrong:
+        print(f"{told(s)}\n    {': '.join(verdicts[s.name])}")
+    print(f"compare: {len(rows) - len(wrong)} passed, {len(wrong)} failed")
+    return 1 if wrong else 0
+
+
 def listed(rows):
     """The scenarios."""
     for s in rows:
@@ -109,7 +118,10 @@ def manual(rows, results, versions):
     out = ["/* Made by tools/compare --man man/comparison.def. */",
            f"COMPARED({quoted(time.strftime('%B %-d, %Y', time.gmtime()))}, {sum(s.level != MAY for s in rows)}, {sum(s.level == MAY for s in rows)}, "
            f"{len(unreached(rows, results))})"]
-    out += [f"PEER({quoted(n)}, {quoted(peers.ALL[n].title)}, {quoted(versions[n])})" for n in results]
+    for n in results:
+        title = peers.ALL[n].title
+        short = title if " " not in title else n.upper()
+        out.append(f"PEER({quoted(short)}, {quoted(title if short == title else f'{title} ({short})')}, {quoted(versions[n])})")
     for optional in (False, True):
         lines = [[category, [sums(rows, results[n], category, optional) for n in results]] for category in categories(rows)
                  if any(s.category == category and (s.level == MAY) == optional for s in rows)]

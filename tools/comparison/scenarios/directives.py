@@ -33,6 +33,10 @@ ROWS = {"request directives": [
     row("only-if-cached-hit", "9111 5.2.1.7", MAY, "With something fresh stored it gets that.", get(fresh()), get("Cache-Control: only-if-cached", hit)),
     row("request-no-store-hit", "9111 5.2.1.5", MAY, "no-store of a client does not speak of what is stored already.", get(fresh()), get("Cache-Control: no-store", hit)),
     row("request-unknown", "9111 5.2.3", MAY, "Unknown wishes are passed over.", get(fresh()), get("Cache-Control: foo=bar", hit)),
+    row("request-no-cache-validates", "9111 5.2.1.4", MAY, "no-cache of a client is satisfied by a 304.", get(TAGGED), get("Cache-Control: no-cache", validated, validated=NOT_MODIFIED,
+        origin=fresh('ETag: "a"'))),
+    row("request-no-cache-new", "9111 5.2.1.4", MAY, "What it brings takes the place of what was stored.", get(fresh()), get("Cache-Control: no-cache", fresh(), given(fetched)),
+        get(hit, either(lacks("X-Number", "1")))),
 ], "targeted fields": [
     targeted("targeted-longer", MAY, "CDN-Cache-Control goes before Cache-Control, longer than it.", "max-age=3600", "max-age=0", hit),
     targeted("targeted-allows", MAY, "Also where Cache-Control forbids to store.", "max-age=3600", "no-store", hit),
@@ -55,15 +59,10 @@ ROWS = {"request directives": [
         get(ok('Cache-Group-Invalidation: "g2"'), sub="b"), get(hit, sub="a")),
     row("group-of-invalidated", "9875 2.2.1", MAY, "What an unsafe request invalidates takes its groups along.", get(fresh('Cache-Groups: "g3"'), sub="a"),
         get(fresh('Cache-Groups: "g3"'), sub="b"), get(given(hit), sub="b"), ask("POST", ok(), sub="a", body=b"x"), get(fresh(), fetched, sub="b")),
-], "cache status": [
+], "status fields": [
     row("cache-status-hit", "9211 2.1", MAY, "Cache-Status says hit.", get(fresh()), get(given(hit), has("Cache-Status", ".*; *hit.*"))),
     row("cache-status-miss", "9211 2.2", MAY, "It says why the origin was asked.", get(fresh(), has("Cache-Status", ".*; *fwd=.*"))),
     row("cache-status-ttl", "9211 2.4", MAY, "It says how long the response stays fresh.", get(fresh()), get(given(hit), has("Cache-Status", ".*; *ttl=3[56][0-9][0-9].*"))),
     row("cache-status-chain", "9211 2", MUST, "That of a cache before is kept, before an own one.", get(fresh("Cache-Status: first; hit"), has("Cache-Status", "first; *hit.*"))),
     row("proxy-status", "9209 2", MAY, "Proxy-Status says what went wrong with the origin.", get(ok(drop=True), status(502, 503, 504), has("Proxy-Status", ".*error=.*"))),
-], "updates of wishes": [
-    row("request-no-cache-validates", "9111 5.2.1.4", MAY, "no-cache of a client is satisfied by a 304.", get(TAGGED), get("Cache-Control: no-cache", validated, validated=NOT_MODIFIED,
-        origin=fresh('ETag: "a"'))),
-    row("request-no-cache-new", "9111 5.2.1.4", MAY, "What it brings takes the place of what was stored.", get(fresh()), get("Cache-Control: no-cache", fresh(), given(fetched)),
-        get(hit, either(lacks("X-Number", "1")))),
 ]}

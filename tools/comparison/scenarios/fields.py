@@ -58,7 +58,7 @@ ROWS = {"fields kept": [
     row("via-response-appended", "9110 7.6.3", MUST, "Also in responses.", get(ok("Via: 1.0 first"), given(has("Via", ".*1.1.*")), has("Via", f"1.0 first, {VIA}"))),
     row("via-version", "9110 7.6.3", MUST, "It has the version of the message received, where the client spoke HTTP/1.0.",
         get(ok(), given(sent("Via")), sent("Via", VIA.replace("1.1", "1.0")), raw="GET %P HTTP/1.0\r\nHost: %H\r\n\r\n")),
-], "interim responses and trailers": [
+], "interim and trailers": [
     row("early-hints", "9110 15.2", MUST, "An interim response is passed on.", get(ok(interim=((103, "Link: </x>; rel=preload"),)), interim(103, "Link"), status(200))),
     row("early-hints-not-merged", "9110 15.2", MUST, "Its fields do not become those of the final one.", get(fresh(interim=((103, "X-Hint: 1"),)), status(200), lacks("X-Hint")), get(status(200), lacks("X-Hint"))),
     row("interim-several", "9110 15.2", MUST, "Several interim responses before the final one are understood.", get(fresh(interim=((102,), (103, "X-Hint: 1"), (103, "X-Hint: 2"))), status(200), body("1"))),

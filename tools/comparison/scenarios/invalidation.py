@@ -33,7 +33,6 @@ ROWS = {"invalidation": [
         get(fresh("Vary: Foo"), "Foo: 1", fetched), get("Foo: 2", fetched)),
     row("invalidated-then-stored", "9111 4.4", MAY, "What comes next is stored again.", get(fresh()), ask("POST", ok(), body=b"x"), get(fresh(), given(fetched)), get(hit)),
     row("invalidated-failed", "9111 4.4", MAY, "A request that gets no answer ends nothing.", get(fresh()), ask("POST", ok(drop=True), body=b"x"), get(fresh(), hit)),
-], "invalidation of other URLs": [
     other("invalidated-location", MAY, "Location in the answer names a URL to end, too.", "Location: http://%H%Pother", status=201),
     other("invalidated-content-location", MAY, "So does Content-Location.", "Content-Location: other"),
     other("invalidated-location-relative", MAY, "Also as a relative reference.", "Location: other", status=201),

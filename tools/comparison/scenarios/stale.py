@@ -38,7 +38,6 @@ ROWS = {"stale": [
     row("gone-status", "9110 15.6", MUST, "An origin that breaks off without an answer is a 502 or 504.", get(GONE, status(502, 503, 504))),
     row("gone-not-stored", "9111 3", MUST, "That error is not stored.", get(GONE), get(fresh(), fetched)),
     row("stale-age", "9111 4", MUST, "A stale answer has its Age.", get(stale(TAG, control=ALLOWED)), get(fresh(), given(number(1)), has("Age", "[1-9]"))),
-], "immutable": [
     row("immutable-fresh", "8246 2", MAY, "immutable: what is fresh is used.", get(ok("Cache-Control: max-age=3600, immutable")), get(hit)),
     row("immutable-stale", "8246 2", MUST, "What is stale is validated all the same.", get(stale(TAG, control="max-age=1, immutable")), get(asked)),
 ], "many at once": [

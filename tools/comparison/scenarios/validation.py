@@ -1,6 +1,6 @@
 """Asking the origin whether what is stored still holds: RFC 9111 4.3, 3.2, 5.2.2.2, 5.2.2.4."""
 
-from model import (MAY, MUST, SHOULD, asked, body, either, fetched, fresh, get, given, has, head, hit, lacks, number, ok, old, other, row, sent, sent_as,
+from model import (MAY, MUST, SHOULD, age, asked, body, either, fetched, fresh, get, given, has, head, hit, lacks, number, ok, old, other, row, sent, sent_as,
                    stale, status, validated)
 
 TAG, DATE = 'ETag: "a"', "Last-Modified: {-8640000}"
@@ -38,7 +38,8 @@ ROWS = {"validation": [
     row("validated-changed", "9111 4.3.3", MUST, "A 200 instead of the 304 is what the client gets.", get(stale(TAG)), get(fresh('ETag: "b"'), fetched)),
     row("validated-changed-stored", "9111 4.3.3", MAY, "And it takes the place of the stored one.", get(stale(TAG)), get(fresh('ETag: "b"'), given(fetched)), get(hit, number(2))),
     row("validated-404", "9111 4.3.3", MUST, "A 404 instead of it, too.", get(stale(TAG)), get(ok(status=404), status(404))),
-    row("validated-age", "9111 4.3.4", SHOULD, "The age begins anew with the 304.", get(stale(TAG)), again(given(validated)), get(given(hit), given(has("Age")), has("Age", "[0-2]"))),
+    row("validated-age", "9111 4.3.4", SHOULD, "The age begins anew with the 304.", get(ok("Cache-Control: max-age=3600", "Date: {-7200}", TAG)), again(given(validated)),
+        get(given(hit), given(has("Age")), age(0, 3600))),
     row("validated-still-stale", "9111 4.3.4", MUST, "A 304 that gives no new lifetime beyond the old one lets it get stale again.", get(stale(TAG)),
         get(given(validated), origin=ok("Cache-Control: max-age=0"), validated=ok("Cache-Control: max-age=0", TAG, status=304)), get(asked)),
     row("304-no-store", "9111 3.2", MUST, "A 304 that says no-store leaves nothing that is used without asking.", get(stale(TAG)),
@@ -57,7 +58,6 @@ ROWS = {"validation": [
     updated("304-not-connection", "What Connection names in the 304 does not come in.", ["X-Hop: old"], ["Connection: X-Hop", "X-Hop: new"], lacks("X-Hop", "new")),
     updated("304-not-encoding", "Content-Encoding stays that of the body.", [], ["Content-Encoding: gzip"], lacks("Content-Encoding", "gzip")),
     updated("304-date", "Date is that of the 304.", ["Date: {-100}"], ["Date: {-10}"], other("Date")),
-], "no-cache": [
     row("no-cache", "9111 5.2.2.4", MUST, "A response with no-cache is not used without asking.", get(ok("Cache-Control: no-cache, max-age=3600", TAG)), get(asked)),
     row("no-cache-stored", "9111 5.2.2.4", MAY, "It is stored, and a 304 lets it be used.", get(ok("Cache-Control: no-cache", TAG)), again(validated, answer=ok("Cache-Control: no-cache", TAG, status=304))),
     row("no-cache-each-time", "9111 5.2.2.4", MUST, "It is asked about each time.", get(ok("Cache-Control: no-cache", TAG)), again(answer=ok("Cache-Control: no-cache", TAG, status=304), then=ok("Cache-Control: no-cache", TAG)), get(asked)),
@@ -68,14 +68,12 @@ ROWS = {"validation": [
     row("proxy-revalidate-stale", "9111 5.2.2.8", MUST, "With proxy-revalidate, too.", get(stale(TAG, control="max-age=1, proxy-revalidate")), get(asked)),
     row("max-age-0-validated", "9111 4.3.1", MAY, "What is stale from the start is stored to be validated.", get(ok("Cache-Control: max-age=0", TAG)),
         again(validated, answer=ok("Cache-Control: max-age=0", TAG, status=304))),
-], "several variants": [
     row("variant-tags", "9111 4.3.1", MAY, "Where no variant matches, the tags of those that are stored are sent.", get(fresh("Vary: Foo", 'ETag: "a"'), "Foo: 1"),
         get(fresh("Vary: Foo", 'ETag: "b"'), "Foo: 2"), get("Foo: 3", given(asked), sent("If-None-Match", '.*"a".*'), sent("If-None-Match", '.*"b".*'))),
     row("variant-selected", "9111 4.3.4", MAY, "A 304 with one of them selects that one.", get(fresh("Vary: Foo", 'ETag: "a"', body="A"), "Foo: 1"),
         get(fresh("Vary: Foo", 'ETag: "b"', body="B"), "Foo: 2"), again("Foo: 3", old, body("A"), answer=not_modified('ETag: "a"', "Vary: Foo"))),
     row("variant-updates-own", "9111 4.3.4", MUST, "A 304 for one variant does not freshen another.", get(stale("Vary: Foo", 'ETag: "a"'), "Foo: 1"), get(stale("Vary: Foo", 'ETag: "b"'), "Foo: 2"),
         again("Foo: 1", given(validated), answer=not_modified('ETag: "a"', "Vary: Foo"), then=fresh("Vary: Foo")), get("Foo: 2", asked)),
-], "updates by HEAD": [
     row("head-updates", "9111 4.3.5", SHOULD, "A 200 to HEAD with the same validators updates what is stored for GET.", get(fresh(TAG, "X-Field: old")),
         head(fresh(TAG, "X-Field: new"), "Cache-Control: no-cache", given(sent_as("HEAD"))), get(given(old), has("X-Field", "new"))),
     row("head-length-differs", "9111 4.3.5", SHOULD, "One with another Content-Length makes it stale.", get(fresh(TAG)),
