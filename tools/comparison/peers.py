@@ -10,7 +10,7 @@ from pathlib import Path
 from string import Template
 
 import servers
-from processes import find, run, start, wait_for
+from processes import run, start, wait_for
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 CORES = "0-1023"  # any
@@ -32,8 +32,6 @@ class Bench:
 
 class Peer:
     """What differs from the benchmark: the configuration, and no core of its own."""
-
-    config = ()  # template and the file that it becomes
 
     def values(self):
         """What templates may name."""
@@ -129,8 +127,6 @@ class Apache(Peer, servers.Apache):
 
 
 ALL = {cls.name: cls for cls in (Larder, Nginx, Varnish, Squid, TrafficServer, Apache)}
-# Debian's packages of the programs, for their versions.
-PACKAGES = {"nginx": "nginx-light", "varnish": "varnish", "squid": "squid", "ats": "trafficserver", "apache": "apache2"}
 
 
 def settings():
@@ -151,5 +147,3 @@ def wait_ready(server):
             connection.close()
     wait_for(answered, 90, f"{server.name} answers")
 
-
-__all__ = ["ALL", "Bench", "find", "settings", "wait_ready"]

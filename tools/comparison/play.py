@@ -155,7 +155,8 @@ class Play:
             for r in seen.requests:
                 out.append("    origin: " + r.raw.decode("latin-1").replace("\r\n", "\n            "))
             for a in seen.answers:
-                out.append("< " + (a.raw.decode("latin-1").replace("\r\n", "\n< ") + f"\n< [{a.body[:60]!r}{'' if a.whole else ', cut off'}]" if a else "nothing"))
+                body = f"\n< [{a.body[:60]!r}{'' if a.whole else ', cut off'}]" if a else ""
+                out.append("< " + (a.raw.decode("latin-1").replace("\r\n", "\n< ") if a else "nothing") + body)
         return "\n".join(out)
 
 

@@ -126,5 +126,6 @@ def manual(rows, results, versions):
         lines = [[category, [sums(rows, results[n], category, optional) for n in results]] for category in categories(rows)
                  if any(s.category == category and (s.level == MAY) == optional for s in rows)]
         lines.append(["all", [tuple(map(sum, zip(*column))) for column in zip(*(found for _, found in lines))]])
-        out += [f'COMPARISON({quoted(category)}, {int(optional)}, {quoted(" ".join("%d/%d" % cell for cell in found))})' for category, found in lines]
+        for category, found in lines:
+            out.append(f'COMPARISON({quoted(category)}, {int(optional)}, {quoted(" ".join("%d/%d" % cell for cell in found))})')
     return "\n".join(out) + "\n"
