@@ -2,6 +2,7 @@
  * Fills the manual's templates: gen TEMPLATE writes the page to standard output. A line
  *
  *   .\" @options ROOM   .\" @counters   .\" @fields   .\" @reasons store|use   .\" @requirements
+ *   .\" @comparison scenarios|peers|must|may
  *
  * becomes the list made from the tables. Sentences get lines of their own, as mdoc(7) wants it.
  */
@@ -107,6 +108,41 @@ static const struct {
 #include "requirements.def"
 #undef DOCUMENT
 #undef REQUIREMENT
+};
+
+/* What tools/compare found (see its --man). */
+#define COMPARED_NONE(...)
+static const struct {
+	const char *date;
+	unsigned must, may, unreached;
+} compared =
+#define COMPARED(date, must, may, unreached) {date, must, may, unreached};
+#define PEER                                 COMPARED_NONE
+#define COMPARISON                           COMPARED_NONE
+#include "comparison.def"
+#undef COMPARED
+#undef PEER
+
+static const struct {
+	const char *title, *name, *version;
+} peers[] = {
+#define COMPARED                   COMPARED_NONE
+#define PEER(title, name, version) {title, name, version},
+#include "comparison.def"
+#undef PEER
+#undef COMPARISON
+};
+
+static const struct {
+	const char *category, *cells;
+	bool optional;
+} comparison[] = {
+#define PEER                                  COMPARED_NONE
+#define COMPARISON(category, optional, cells) {category, cells, optional},
+#include "comparison.def"
+#undef COMPARED
+#undef PEER
+#undef COMPARISON
 };
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -326,6 +362,57 @@ static void put_requirements(void)
 	}
 }
 
+/* A table's cells stand between tabs, which macros take for the next column. */
+static void put_cells(const char *first, const char *cells)
+{
+	fputs(".It ", stdout);
+	put_argument(first);
+	while (*cells) {
+		size_t n = strcspn(cells, " ");
+
+		printf(" Ta %.*s", (int)n, cells);
+		cells += n;
+		cells += *cells == ' ';
+	}
+	putchar('\n');
+}
+
+static void put_comparison_table(bool optional)
+{
+	fputs(".Bl -column \"conditional requests\"", stdout);
+	for (size_t i = 0; i < COUNT(peers); i++)
+		fputs(" \"999/999\"", stdout);
+	fputs("\n.It \"\"", stdout);
+	for (size_t i = 0; i < COUNT(peers); i++) {
+		fputs(" Ta ", stdout);
+		put_argument(peers[i].title);
+	}
+	putchar('\n');
+	for (size_t i = 0; i < COUNT(comparison); i++) {
+		if (comparison[i].optional == optional)
+			put_cells(comparison[i].category, comparison[i].cells);
+	}
+	fputs(".El\n", stdout);
+}
+
+/* The table of the peers that tools/compare asked. */
+static int put_comparison(const char *what)
+{
+	if (strcmp(what, "must") == 0 || strcmp(what, "may") == 0) {
+		put_comparison_table(strcmp(what, "may") == 0);
+	} else if (strcmp(what, "scenarios") == 0) {
+		printf("On %s, %u scenarios asked what must or should be so, and %u what a cache may do.\n", compared.date, compared.must,
+		       compared.may);
+		printf("%u of them no peer had right.\n", compared.unreached);
+	} else if (strcmp(what, "peers") == 0) {
+		for (size_t i = 0; i < COUNT(peers); i++)
+			printf("%s %s%s\n", peers[i].name, peers[i].version, i + 1 < COUNT(peers) ? "," : ".");
+	} else {
+		return -1;
+	}
+	return 0;
+}
+
 /* A marker's list; 0 if the line is no marker, -1 if it is an unknown one. */
 static int expand(const char *line)
 {
@@ -343,7 +430,7 @@ static int expand(const char *line)
 		put_reasons(room);
 	else if (strcmp(what, "requirements") == 0)
 		put_requirements();
-	else
+	else if (strcmp(what, "comparison") != 0 || put_comparison(room))
 		return -1;
 	return 1;
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Builds what the tests need and runs the suites; called by tools/check.
 
-    run.py [--jobs N] [unit] [conf] [fuzz] [lint] [oracle] [system] [rfc] [big] [tsan]
+    run.py [--jobs N] [unit] [conf] [fuzz] [lint] [oracle] [compare] [system] [rfc] [big] [tsan]
 
 All but tsan run by default: that one looks for data races and takes several minutes. A failing suite makes the exit status non-zero, but all suites still run. The last line sums them up."""
 
@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[1]
-SUITES = ["unit", "conf", "fuzz", "lint", "oracle", "system", "rfc", "big", "tsan"]
+SUITES = ["unit", "conf", "fuzz", "lint", "oracle", "compare", "system", "rfc", "big", "tsan"]
 DEFAULT = SUITES[:-1]
 
 # name: (compiler, Meson options). The first runs everything, the second proves the other compiler, the third is
@@ -27,7 +27,8 @@ BUILDS = {
     "check-tsan": ("gcc", ["-Db_sanitize=thread", "-Db_lundef=false"]),
 }
 NEEDS = {"unit": ["check-gcc-asan", "check-clang"], "conf": ["check-gcc-asan"], "fuzz": ["check-gcc-asan", "check-clang"],
-         "lint": ["check-gcc-asan"], "oracle": ["check-gcc-asan"], "system": ["check-gcc-asan"], "rfc": ["check-gcc-asan"],
+         "lint": ["check-gcc-asan"], "oracle": ["check-gcc-asan"], "compare": ["check-gcc-asan"],
+         "system": ["check-gcc-asan"], "rfc": ["check-gcc-asan"],
          "big": ["check-release"], "tsan": ["check-tsan"]}
 
 # What TSan looks at: unit tests of the rooms that have threads, but for those that only repeat it for minutes or map
@@ -138,14 +139,23 @@ def lint(total):
     total.add("lint", *(map(int, match.groups()) if match else (0, 1)))
 
 
-def oracle(folder, total):
-    """The short form of the differential test of caching; the long one is tools/differential."""
-    r = subprocess.run(["/usr/bin/python3", "tools/differential", "--short", "--build", str(TOP / "build" / folder)], cwd=TOP,
-                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    match = re.search(r"oracle: (\d+) passed, (\d+) failed", r.stdout)
+def tool(name, command, total):
+    """A program of tools that tests larder and sums it up by itself."""
+    r = subprocess.run(command, cwd=TOP, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    match = re.search(name + r": (\d+) passed, (\d+) failed", r.stdout)
     print(r.stdout, end="")
     passed, failed = map(int, match.groups()) if match else (0, 1)
-    total.add("oracle", passed, max(failed, int(r.returncode != 0)))
+    total.add(name, passed, max(failed, int(r.returncode != 0)))
+
+
+def oracle(folder, total):
+    """The short form of the differential test of caching; the long one is tools/differential."""
+    tool("oracle", ["/usr/bin/python3", "tools/differential", "--short", "--build", str(TOP / "build" / folder)], total)
+
+
+def compare(folder, total):
+    """The scenarios that larder's peers are asked, too, with larder alone."""
+    tool("compare", ["tools/compare", "--test", "--larder", str(TOP / "build" / folder / "src/main/larder")], total)
 
 
 def pytest(title, folder, extra, total, where="system"):
@@ -188,6 +198,9 @@ def main():
         elif suite == "oracle" and ready:
             os.environ.setdefault("LARDER_TEST_PATIENCE", "60")
             oracle(ready[0], total)
+        elif suite == "compare" and ready:
+            os.environ.setdefault("LARDER_TEST_PATIENCE", "60")
+            compare(ready[0], total)
         elif suite == "system" and ready:
             os.environ.setdefault("LARDER_TEST_PATIENCE", "60")
             pytest("system", ready[0], ["-m", "not big", "-n", str(args.jobs)], total)

@@ -301,6 +301,19 @@ def requirements_table():
     yield from requirements.findings()
 
 
+@check
+def comparison_table():
+    """The manual's comparison with other caches is about the scenarios that there are."""
+    r = subprocess.run(["/usr/bin/python3", "-B", "tools/comparison/compare.py", "--list"], cwd=TOP, capture_output=True, text=True)
+    there = re.search(r"(\d+) scenarios, (\d+) of them must or should", r.stdout)
+    text = (TOP / "man/comparison.def").read_text()
+    told = re.search(r'^COMPARED\("[^"]*", (\d+), (\d+), \d+\)$', text, re.M)
+    if not there or not told:
+        yield f"man/comparison.def or the scenarios cannot be read {r.stderr[-200:]}"
+    elif (int(told.group(1)) + int(told.group(2)), int(told.group(1))) != (int(there.group(1)), int(there.group(2))):
+        yield "man/comparison.def is not about the scenarios of tools/comparison: tools/compare --man man/comparison.def makes it"
+
+
 def main():
     """Runs all checks."""
     parser = argparse.ArgumentParser(description=__doc__)
