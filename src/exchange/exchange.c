@@ -301,6 +301,8 @@ static void write_log(struct exchange *x, const struct exchange_sent *sent)
 		.origin_status = x->origin_status,
 	};
 
+	if (x->env->explain)
+		return;
 	if (sent->first_byte_us > x->req.arrived_mono_us)
 		a.ttfb_us = sent->first_byte_us - x->req.arrived_mono_us;
 	if (sent->aborted && !x->error)

@@ -1,4 +1,4 @@
-#include "parts.h"
+#include "explain.h"
 #include "store/purge.h"
 
 #include <stdlib.h>
@@ -418,6 +418,19 @@ bool fill_too_many(const struct exchange_env *env)
 	return env->ntransfers >= (uint64_t)env->options->fills_max;
 }
 
+/* Nothing is fetched: only what would be is told. */
+static struct step explain(struct fill *f, struct exchange *x, const struct store_hit *validate, bool background)
+{
+	struct request_plan plan = {.drop_conditions = f->want_store, .drop_range = f->want_store,
+		                    .background = background};
+	int err = note_stored(f, x, validate, &plan);
+
+	if (!err)
+		explain_fill(x, f, &plan);
+	fill_unref(f);
+	return err ? refuse(x, err) : STEP_WAIT;
+}
+
 struct step fill_begin(struct exchange *x, bool want_store, const struct store_hit *validate)
 {
 	bool free = (want_store || x->joins) && !x->alone && !unshareable_known(x), shared = want_store && free;
@@ -445,6 +458,8 @@ struct step fill_begin(struct exchange *x, bool want_store, const struct store_h
 	f = fill_new(x, want_store);
 	if (!f)
 		return reply_error(x, 503, NULL, "Out of memory.");
+	if (x->env->explain)
+		return explain(f, x, validate, false);
 	err = get_going(f, x, validate, shared);
 	if (err) {
 		fill_unref(f);
@@ -472,6 +487,10 @@ void fill_background(struct exchange *x, const struct store_hit *validate)
 	f = fill_new(x, true);
 	if (!f)
 		return;
+	if (x->env->explain) {
+		explain(f, x, validate, true);
+		return;
+	}
 	f->background = true;
 	/* What another process does already need not be followed. */
 	if (share_claim(f, x) == SHARE_THEIRS)

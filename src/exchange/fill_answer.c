@@ -79,6 +79,26 @@ static void own_head(struct fill *f, const struct http_head *head, char line[DAT
 	}
 }
 
+static void begin_head(struct fill *f, const struct http_head *head, uint64_t length, char line[DATE_LINE],
+                       struct http_head *h)
+{
+	f->status = head->status;
+	/* Whatever Content-Length says here, it is not of this message (RFC 9112 §6.3). */
+	f->length = f->req.method == HTTP_METHOD_HEAD || head->status == 204 || head->status == 304 ? 0 : length;
+	own_head(f, head, line, h);
+}
+
+/* Decides whether it is wanted for the store; are its tags such as can be stored? */
+static bool take_tags(struct fill *f, struct http_head *h)
+{
+	bool tagged;
+
+	f->want_store |= fill_answers_get(f, h);
+	tagged = f->want_store && tags_of_response(f, h) == 0;
+	tags_strip(f->listener, h);
+	return tagged;
+}
+
 /* 304 to our validators (RFC 9111 §4.3.4). */
 static int on_304(struct fill *f, struct http_head *h)
 {
@@ -143,8 +163,8 @@ void fill_forget_date(struct fill *f)
 	f->meta.flags &= ~(uint32_t)(CACHE_F_DATE | CACHE_F_LAST_MODIFIED_STRONG);
 }
 
-/* Makes what is stored, or leaves f->storable at the reason why nothing is. */
-static void prepare_storing(struct fill *f, const struct http_head *h, uint64_t length, bool tagged)
+/* Makes what is stored but for the body, or leaves f->storable at the reason why nothing is. */
+static void judge_storing(struct fill *f, const struct http_head *h, uint64_t length, bool tagged)
 {
 	uint64_t written = f->status == 204 ? HTTP_LENGTH_UNKNOWN : length;
 
@@ -165,10 +185,15 @@ static void prepare_storing(struct fill *f, const struct http_head *h, uint64_t 
 		return;
 	}
 	if ((f->vary.len && cache_vary_select(buf_view(&f->vary), &f->req, &f->selecting)) ||
-	    cache_head_write(&f->listener->cache, h, written, &f->head)) {
+	    cache_head_write(&f->listener->cache, h, written, &f->head))
 		f->storable = CACHE_STORE_TOO_LARGE;
+}
+
+static void prepare_storing(struct fill *f, const struct http_head *h, uint64_t length, bool tagged)
+{
+	judge_storing(f, h, length, tagged);
+	if (f->storable != CACHE_STORE_OK)
 		return;
-	}
 	f->spool = store_spool_new(f->env->store, length);
 	if (!f->spool)
 		f->storable = CACHE_STORE_FAILED;
@@ -202,15 +227,10 @@ int fill_on_head(void *arg, const struct http_head *head, uint64_t length, const
 		return LARDER_EPROTO;
 	down_forget(f);
 	f->info = *info;
-	f->status = head->status;
-	/* Whatever Content-Length says here, it is not of this message (RFC 9112 §6.3). */
-	f->length = f->req.method == HTTP_METHOD_HEAD || head->status == 204 || head->status == 304 ? 0 : length;
-	own_head(f, head, date, &h);
+	begin_head(f, head, length, date, &h);
 	if (f->validating && head->status == 304)
 		return on_304(f, &h);
-	f->want_store |= fill_answers_get(f, &h);
-	tagged = f->want_store && tags_of_response(f, &h) == 0;
-	tags_strip(f->listener, &h);
+	tagged = take_tags(f, &h);
 	if (f->pf) {
 		err = part_fetch_head(f, &h, length);
 		if (err || f->pf)
@@ -258,6 +278,37 @@ int fill_on_head(void *arg, const struct http_head *head, uint64_t length, const
 	else
 		fill_publish(f);
 	return 0;
+}
+
+bool fill_examine(struct fill *f, const struct http_head *head, uint64_t length, struct http_head *own)
+{
+	bool tagged, dated = http_find(head, HTTP_DATE, 0) != NULL;
+	struct http_range range;
+	uint64_t total;
+	char *date = arena_alloc(&f->arena, DATE_LINE);
+
+	if (!date || head->nfields >= FIELDS_HALF) {
+		*own = (struct http_head){.status = head->status};
+		f->storable = CACHE_STORE_FAILED;
+		return false;
+	}
+	begin_head(f, head, length, date, own);
+	tagged = take_tags(f, own);
+	if (f->asks_range.ptr && tagged && head->status == 206) {
+		if (part_becomes(f, own, length, dated, &range, &total)) {
+			f->storable = CACHE_STORE_OK;
+			return true;
+		}
+		f->storable = CACHE_STORE_PARTIAL;
+		return false;
+	}
+	if (f->want_store)
+		judge_storing(f, own, f->length, tagged);
+	else if (f->storable == CACHE_STORE_BYPASSED)
+		f->storable = CACHE_STORE_METHOD;
+	if (!dated)
+		fill_forget_date(f);
+	return false;
 }
 
 /* ---- Telling the readers ---- */
