@@ -27,6 +27,7 @@ enum exchange_verdict {
 
 struct exchange_variant {
 	struct store_record record; /* key, head and tags are left empty */
+	struct view asked;          /* what the request selects by under its Vary */
 	struct view coding;         /* its Content-Encoding */
 	struct hash128 hash;        /* of its row */
 	unsigned number;            /* as larderctl ls has it; 0: a response without Vary */

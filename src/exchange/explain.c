@@ -237,6 +237,7 @@ int exchange_explain(struct exchange_env *env, const struct exchange_listener *l
 	/* These act on more than what is stored under their target. */
 	if (req->head->method == HTTP_METHOD_CONNECT || req->head->method == HTTP_METHOD_PURGE)
 		return LARDER_EINVAL;
+	http_head_mark_hops(req->head);
 	err = req->target->form == HTTP_ASTERISK_FORM ? 0 : key_of(&ex, listener, req->target);
 	if (!err && out->key.len && env->store)
 		err = explain_variants(&ex, env->store, req->head);

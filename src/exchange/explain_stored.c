@@ -22,15 +22,16 @@ static bool parse_stored(struct exchange_env *env, const struct store_record *r,
 
 /* ---- Variants ---- */
 
-static bool selects(const struct http_head *req, const struct store_record *r)
+static struct view selects_by(struct arena *a, const struct http_head *req, struct view vary)
 {
+	struct view copy = {NULL, 0};
 	struct buf text;
-	bool same;
 
 	buf_init(&text, KEY_BYTES);
-	same = cache_vary_select(r->vary, req, &text) == 0 && view_eq(buf_view(&text), r->selecting);
+	if (cache_vary_select(vary, req, &text) == 0)
+		copy = arena_view(a, buf_view(&text));
 	buf_fini(&text);
-	return same;
+	return copy;
 }
 
 static int add_variant(struct exchange_explanation *out, const struct http_head *req, const struct store_entry *e)
@@ -43,16 +44,17 @@ static int add_variant(struct exchange_explanation *out, const struct http_head 
 		.coding = arena_view(a, lines_field(e->record.head, V("Content-Encoding"))),
 		.hash = e->hash,
 		.number = e->variant,
-		.matches = selects(req, &e->record),
+		.asked = selects_by(a, req, e->record.vary),
 		.blob = e->blob,
 		.part = e->part,
 		.present = e->present,
 	};
+	v->matches = v->asked.ptr && view_eq(v->asked, e->record.selecting);
 	v->record.key = v->record.head = v->record.tags = V("");
 	v->record.selecting = arena_view(a, e->record.selecting);
 	v->record.vary = arena_view(a, e->record.vary);
 	v->record.etag = arena_view(a, e->record.etag);
-	if (!v->record.selecting.ptr || !v->record.vary.ptr || !v->record.etag.ptr || !v->coding.ptr)
+	if (!v->asked.ptr || !v->record.selecting.ptr || !v->record.vary.ptr || !v->record.etag.ptr || !v->coding.ptr)
 		return LARDER_ENOMEM;
 	out->nvariants++;
 	return 0;

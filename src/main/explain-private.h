@@ -14,12 +14,12 @@ struct explained {
 
 /* "hit", "stale", …: static. */
 const char *explain_verdict(const struct explained *d);
-/* Appends a sentence that says why; *clause: its section as in cache_clause_row, "-" or NULL for none. */
+/* Appends a sentence, without its full stop, that says why; *clause: its section as in cache_clause_row, "-" or NULL for none. */
 void explain_sentence(const struct explained *d, struct buf *out, const char **clause);
 /* Appends "RFC 9111 §4.2" for "9111 4.2". */
 void explain_clause(const char *clause, struct buf *out);
 /* Why the response that was given is stored or is not. */
-const char *explain_storing(const struct exchange_judged *j, const char **clause);
+struct view explain_storing(const struct exchange_judged *j, const char **clause);
 
 int explain_text(const struct explained *d, struct buf *out);
 int explain_json(const struct explained *d, struct buf *out);

@@ -207,7 +207,8 @@ static void selected(struct buf *out, const struct exchange_explanation *e)
 
 static void response(struct buf *out, const struct exchange_judged *j)
 {
-	const char *section, *sentence = explain_storing(j, &section);
+	const char *section;
+	struct view sentence = explain_storing(j, &section);
 
 	name(out, "response");
 	buf_addc(out, '{');
@@ -215,7 +216,7 @@ static void response(struct buf *out, const struct exchange_judged *j)
 	flag(out, "part", j->part);
 	phrase(out, "reason", cache_reason_token(j->storable));
 	clause(out, section);
-	phrase(out, "text", sentence);
+	text(out, "text", sentence);
 	if (j->storable != CACHE_STORE_BYPASSED)
 		lifetime(out, &j->lifetime);
 	name(out, "left_out");

@@ -2,6 +2,7 @@
 #include "explain-private.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "http/framing.h"
 #include "store/purge.h"
@@ -128,7 +129,23 @@ static bool is_selected(const struct exchange_explanation *e, const struct excha
 	return e->selected && v->record.id == e->record.id;
 }
 
-/* The first selecting line that the request has otherwise is for the reader to see: both are shown. */
+/* "accept: text/html, no cookie" for a selecting text. */
+static void put_selecting(struct buf *out, struct view text)
+{
+	const char *between = "";
+
+	for (; text.len; between = ", ") {
+		struct view value, name = view_cut(view_cut(text, '\n', &text), ':', &value);
+
+		buf_printf(out, "%s%s", between, value.ptr ? "" : "no ");
+		put(out, name);
+		if (!value.ptr)
+			continue;
+		BUF_ADD_LIT(out, ": ");
+		put(out, value);
+	}
+}
+
 static void variant(const struct exchange_explanation *e, const struct exchange_variant *v, struct buf *out)
 {
 	char name[24];
@@ -142,7 +159,7 @@ static void variant(const struct exchange_explanation *e, const struct exchange_
 	put_date(out, v->record.meta.date);
 	if (v->record.selecting.len) {
 		BUF_ADD_LIT(out, ", for ");
-		put(out, v->record.selecting);
+		put_selecting(out, v->record.selecting);
 	}
 	if (v->coding.len) {
 		BUF_ADD_LIT(out, ", in ");
@@ -150,14 +167,14 @@ static void variant(const struct exchange_explanation *e, const struct exchange_
 	}
 	if (v->record.meta.flags & CACHE_F_RECODED)
 		BUF_ADD_LIT(out, ", compressed by larder");
-	if (is_selected(e, v))
+	if (is_selected(e, v)) {
 		BUF_ADD_LIT(out, ": selected");
-	else if (!e->selected && v->matches)
-		BUF_ADD_LIT(out, ": matches");
-	else if (v->matches)
-		BUF_ADD_LIT(out, ": matches, but is not the most recent");
-	else
-		BUF_ADD_LIT(out, ": the request has other fields");
+	} else if (v->matches) {
+		buf_addv(out, e->selected ? V(": matches, but is not the most recent") : V(": matches"));
+	} else {
+		BUF_ADD_LIT(out, ": the request has ");
+		put_selecting(out, v->asked);
+	}
 	end_line(out, v->number ? "9111 4.1" : NULL);
 }
 
@@ -182,7 +199,7 @@ static void age(const struct exchange_explanation *e, struct buf *out)
 	end_line(out, "9111 4.2.3");
 	buf_printf(out, "  %-11s%u s: it came ", "apparent", a->apparent);
 	put_date(out, m->response_time);
-	BUF_ADD_LIT(out, m->flags & CACHE_F_DATE ? ", its Date is " : ", it has no Date of its own");
+	buf_addv(out, m->flags & CACHE_F_DATE ? V(", its Date is ") : V(", it had no Date"));
 	if (m->flags & CACHE_F_DATE)
 		put_date(out, m->date);
 	buf_printf(out, "\n  %-11s%u s: its Age was %u, and it took %u s to come\n", "corrected", a->corrected, m->age,
@@ -207,6 +224,9 @@ static void stale(const struct exchange_explanation *e, struct buf *out)
 	const struct cache_clause_row *row = cache_clause_row(e->stale_rule);
 	const struct cache_meta *m = &e->record.meta;
 
+	/* What is fresh stands in without being asked to. */
+	if (e->stale_rule == CACHE_RULE_FRESH)
+		return;
 	if (m->stale_while_revalidate != CACHE_DELTA_NONE)
 		buf_printf(out, "%-13s%u s past its lifetime (RFC 5861 §3)\n", "revalidating", m->stale_while_revalidate);
 	buf_printf(out, "%-13s%s: ", "on failure", e->stale_allowed ? "stands in for the origin" : "of no use");
@@ -265,7 +285,8 @@ static void selected(const struct exchange_explanation *e, struct buf *out)
 static void response(const struct exchange_explanation *e, struct buf *out)
 {
 	const struct exchange_judged *j = &e->response;
-	const char *clause, *text = explain_storing(j, &clause);
+	const char *clause;
+	struct view text = explain_storing(j, &clause);
 	bool stored = j->storable == CACHE_STORE_OK;
 
 	BUF_ADD_LIT(out, "\nthe response that was given\n");
@@ -281,13 +302,13 @@ static void response(const struct exchange_explanation *e, struct buf *out)
 	}
 	if (stored && j->vary.len) {
 		label(out, "variant");
-		put(out, j->selecting);
+		put_selecting(out, j->selecting);
 		end_line(out, "9111 4.1");
 	}
 	if (stored)
 		put_tags(j->tags, out);
 	label(out, "storing");
-	buf_printf(out, "%s: %s", stored ? "stored" : "not stored", text);
+	buf_printf(out, "%s: %.*s", stored ? "stored" : "not stored", VFMT(text));
 	end_line(out, clause);
 }
 

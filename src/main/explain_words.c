@@ -28,6 +28,11 @@ void explain_clause(const char *clause, struct buf *out)
 		buf_printf(out, "%s", clause);
 }
 
+static struct view sentence_of(struct view text)
+{
+	return view_make(text.ptr, text.len - view_ends(text, V(".")));
+}
+
 static void add_row(enum cache_clause c, struct buf *out, const char **clause)
 {
 	buf_printf(out, "%s", cache_clause_row(c)->text);
@@ -36,11 +41,7 @@ static void add_row(enum cache_clause c, struct buf *out, const char **clause)
 
 static void add_reason(enum cache_reason r, struct buf *out, const char **clause)
 {
-	struct view text = view_of(cache_reason_text(r));
-
-	if (view_ends(text, V(".")))
-		text.len--;
-	buf_addv(out, text);
+	buf_addv(out, sentence_of(view_of(cache_reason_text(r))));
 	*clause = cache_reason_clause(r);
 }
 
@@ -74,7 +75,7 @@ static void own(const struct exchange_explanation *e, struct buf *out, const cha
 {
 	bool cached_only = (e->cc.set & CACHE_CC_ONLY_IF_CACHED) && e->status == 504 && !e->offline;
 
-	buf_addv(out, e->detail.len ? e->detail : V("larder answers by itself"));
+	buf_addv(out, e->detail.len ? sentence_of(e->detail) : V("larder answers by itself"));
 	if (cached_only)
 		*clause = "9111 5.2.1.7";
 }
@@ -99,34 +100,31 @@ static void asked(const struct exchange_explanation *e, struct buf *out, const c
 	if (e->verdict == EXCHANGE_VALIDATE && !e->confirmable)
 		BUF_ADD_LIT(out, "; it has no validator, so it is fetched anew");
 	if (e->veto != CACHE_STORE_OK && e->veto != CACHE_STORE_BYPASSED)
-		buf_printf(out, "; the answer is not stored: %s", cache_reason_text(e->veto));
+		buf_printf(out, "; the answer is not stored: %.*s", VFMT(sentence_of(view_of(cache_reason_text(e->veto)))));
 }
 
 void explain_sentence(const struct explained *d, struct buf *out, const char **clause)
 {
+	size_t from = out->len;
+
 	*clause = "-";
-	if (d->fault.status) {
-		buf_printf(out, "%s", d->fault.text);
-		return;
-	}
-	switch (d->e->verdict) {
-	case EXCHANGE_HIT:
-	case EXCHANGE_STALE:
+	if (d->fault.status)
+		buf_addv(out, sentence_of(view_of(d->fault.text)));
+	else if (d->e->verdict == EXCHANGE_HIT || d->e->verdict == EXCHANGE_STALE)
 		served(d->e, out, clause);
-		break;
-	case EXCHANGE_OWN:
+	else if (d->e->verdict == EXCHANGE_OWN)
 		own(d->e, out, clause);
-		break;
-	default:
+	else
 		asked(d->e, out, clause);
-	}
+	if (out->len > from && out->data[from] >= 'a' && out->data[from] <= 'z')
+		out->data[from] -= 'a' - 'A';
 }
 
-const char *explain_storing(const struct exchange_judged *j, const char **clause)
+struct view explain_storing(const struct exchange_judged *j, const char **clause)
 {
 	*clause = cache_reason_clause(j->storable);
 	if (!j->part)
-		return cache_reason_text(j->storable);
+		return sentence_of(view_of(cache_reason_text(j->storable)));
 	*clause = "9111 3.3";
-	return "It may be stored as a part of its body.";
+	return V("It may be stored as a part of its body");
 }
