@@ -80,6 +80,7 @@ struct exchange_explanation {
 	const char *fwd;            /* RFC 9211 §2.2, where the origin is asked */
 	struct view validators;     /* conditional and Range lines that the origin is sent, CRLF each */
 	bool background;            /* it is validated while what is stored is served; validators are of that */
+	bool collapsed;             /* a fetch that it would share is under way */
 	bool confirmable;           /* the origin is told what is stored: it may say 304 */
 	struct http_range missing;  /* the first stretch that is to be fetched */
 	enum cache_reason veto;     /* why its answer will not be stored, whatever it is; CACHE_STORE_OK: that depends */

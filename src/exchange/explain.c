@@ -68,6 +68,7 @@ static void on_reply(void *c, const struct exchange_reply *r)
 		out->verdict = EXCHANGE_STALE;
 	else
 		out->verdict = EXCHANGE_OWN;
+	out->fwd = x->fwd;
 	out->denied = x->outcome == OUT_DENIED;
 	if (out->denied)
 		out->option = arena_view(&out->arena, view_of(x->reason));
@@ -148,7 +149,7 @@ static const struct exchange_client_ops ops = {
 
 /* ---- Where the origin would be asked ---- */
 
-void explain_fill(struct exchange *x, struct fill *f, const struct request_plan *plan)
+void explain_fill(struct exchange *x, struct fill *f, const struct request_plan *plan, bool joins)
 {
 	struct explainer *ex = x->env->explain;
 	struct exchange_explanation *out = ex->out;
@@ -160,6 +161,7 @@ void explain_fill(struct exchange *x, struct fill *f, const struct request_plan 
 		return;
 	note_verdict(ex, x);
 	out->fwd = fill_fwd_token(x->why);
+	out->collapsed = joins;
 	out->veto = f->want_store ? CACHE_STORE_OK : x->veto;
 	if (!out->caches || !x->key_text.len || (!f->want_store && x->veto == CACHE_STORE_BYPASSED))
 		out->verdict = EXCHANGE_PASS;

@@ -13,8 +13,8 @@ struct explainer {
 	int err;
 };
 
-/* The fill would be started with this plan, for x or behind its back. */
-void explain_fill(struct exchange *x, struct fill *f, const struct request_plan *plan);
+/* The fill would be started with this plan, for x or behind its back; `joins`: x would share another that runs. */
+void explain_fill(struct exchange *x, struct fill *f, const struct request_plan *plan, bool joins);
 /* That stretch of what is stored in part would be fetched. */
 void explain_missing(struct exchange *x, struct http_range missing);
 

@@ -419,16 +419,24 @@ bool fill_too_many(const struct exchange_env *env)
 }
 
 /* Nothing is fetched: only what would be is told. */
-static struct step explain(struct fill *f, struct exchange *x, const struct store_hit *validate, bool background)
+static struct step explain(struct fill *f, struct exchange *x, const struct store_hit *validate, bool joins)
 {
-	struct request_plan plan = {.drop_conditions = f->want_store, .drop_range = f->want_store,
-		                    .background = background};
+	struct request_plan plan = {.drop_conditions = f->want_store, .drop_range = f->want_store};
 	int err = note_stored(f, x, validate, &plan);
 
 	if (!err)
-		explain_fill(x, f, &plan);
+		explain_fill(x, f, &plan, joins);
 	fill_unref(f);
 	return err ? refuse(x, err) : STEP_WAIT;
+}
+
+static void explain_background(struct fill *f, struct exchange *x, const struct store_hit *validate)
+{
+	struct request_plan plan = {.background = true};
+
+	if (note_stored(f, x, validate, &plan) == 0)
+		explain_fill(x, f, &plan, false);
+	fill_unref(f);
 }
 
 struct step fill_begin(struct exchange *x, bool want_store, const struct store_hit *validate)
@@ -459,7 +467,7 @@ struct step fill_begin(struct exchange *x, bool want_store, const struct store_h
 	if (!f)
 		return reply_error(x, 503, NULL, "Out of memory.");
 	if (x->env->explain)
-		return explain(f, x, validate, false);
+		return explain(f, x, validate, free && share_under_way(x));
 	err = get_going(f, x, validate, shared);
 	if (err) {
 		fill_unref(f);
@@ -488,7 +496,7 @@ void fill_background(struct exchange *x, const struct store_hit *validate)
 	if (!f)
 		return;
 	if (x->env->explain) {
-		explain(f, x, validate, true);
+		explain_background(f, x, validate);
 		return;
 	}
 	f->background = true;

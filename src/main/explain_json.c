@@ -287,6 +287,7 @@ static void verdict(struct buf *out, const struct explained *d)
 		text(out, "cache_status", e->cache_status);
 	lines(out, "conditions", e->validators);
 	flag(out, "background", e->background);
+	flag(out, "collapsed", e->collapsed);
 	if (e->verdict == EXCHANGE_PARTIAL) {
 		name(out, "missing");
 		buf_printf(out, "[%" PRIu64 ",%" PRIu64 "]", e->missing.first, e->missing.last);

@@ -340,6 +340,8 @@ static void known(const struct explained *d, struct buf *out)
 		put_line(out, "offline", V("on: nothing is fetched"));
 	if (e->unshareable)
 		put_line(out, "shared", V("no: an answer to this was lately none for others, so that nobody waits for another's (option unshareable_time)"));
+	if (e->collapsed)
+		put_line(out, "shared", V("a fetch that it would wait for is under way"));
 	if (e->origin_down)
 		put_line(out, "origin", V("could not be reached lately (option origin_retry)"));
 	if (!d->running)
@@ -361,7 +363,7 @@ int explain_text(const struct explained *d, struct buf *out)
 		if (e->cache_status.len)
 			put_line(out, "Cache-Status", e->cache_status);
 		else if (e->fwd && d->listener->options.cache_status)
-			buf_printf(out, "%-13sfwd=%s\n", "Cache-Status", e->fwd);
+			buf_printf(out, "%-13sfwd=%s%s\n", "Cache-Status", e->fwd, e->collapsed ? "; collapsed" : "");
 	}
 	buf_printf(out, "%-13s%s: ", "verdict", explain_verdict(d));
 	explain_sentence(d, out, &clause);
