@@ -84,6 +84,9 @@ struct view exchange_pseudonym(const struct exchange_env *env);
 int exchange_key_text(const struct exchange_listener *listener, const struct http_target *target,
                       struct buf *out);
 
+/* Is the host among those that a reverse listener serves (option names)? */
+bool exchange_serves(const struct exchange_listener *listener, struct view host);
+
 /* ---- The answer, towards the client ---- */
 
 /* A head as HTTP/1.1 text in up to three stretches: status line and field lines, each ended by CRLF,

@@ -2,7 +2,7 @@
 #ifndef LARDER_CACHE_PRIVATE_H
 #define LARDER_CACHE_PRIVATE_H
 
-#include "cache/rules.h"
+#include "cache/explain.h"
 
 /* The value of a field that may stand once (RFC 9110 §5.3): several equal lines count as one,
  * differing ones as none. ptr is NULL if there is no such value; *present: there was any line. */
@@ -12,17 +12,19 @@ struct view cache_single(const struct http_head *h, enum http_name id, bool *pre
  * never ends hides nothing. Empty members are skipped; false at the end. */
 bool cache_member_next(struct view *rest, struct view *member);
 
-/* Whether a response's qualified no-cache or private names the field. */
-bool cache_control_names(const struct cache_control *cc, struct view name);
+/* What the response says to this cache: its first usable targeted field, whose name it returns, else Cache-Control
+ * (RFC 9213 §2.2). */
+struct view cache_control_response(const struct cache_options *o, const struct http_head *res,
+                                   struct cache_control *out);
 
-/* What the response says to this cache: its first usable targeted field, else Cache-Control (RFC 9213 §2.2). */
-void cache_control_response(const struct cache_options *o, const struct http_head *res,
-                            struct cache_control *out);
+/* Fills *meta from a response head and its Cache-Control; where its lifetime comes from. */
+enum cache_clause cache_meta_fill(const struct cache_options *o, const struct http_head *res,
+                                  const struct cache_control *cc, int64_t request_time,
+                                  int64_t response_time, struct cache_meta *meta);
 
-/* Fills *meta from a response head and its Cache-Control. */
-void cache_meta_fill(const struct cache_options *o, const struct http_head *res,
-                     const struct cache_control *cc, int64_t request_time, int64_t response_time,
-                     struct cache_meta *meta);
+/* In which of a response's qualified no-cache and private the name stands: CACHE_FIELD_NO_CACHE, CACHE_FIELD_PRIVATE,
+ * or CACHE_FIELD_KEPT for neither. */
+enum cache_clause cache_control_named(const struct cache_control *cc, struct view name);
 
 /* All of cache_storable but for the request's method. */
 enum cache_reason cache_judge(const struct cache_options *o, const struct http_head *req,

@@ -300,18 +300,21 @@ bool cache_control_targeted(const struct http_head *h, struct view name, struct 
 	return any;
 }
 
-bool cache_control_names(const struct cache_control *cc, struct view name)
+enum cache_clause cache_control_named(const struct cache_control *cc, struct view name)
 {
-	const struct view lists[] = {cc->no_cache_fields, cc->private_fields};
+	const struct {
+		struct view list;
+		enum cache_clause what;
+	} lists[] = {{cc->no_cache_fields, CACHE_FIELD_NO_CACHE}, {cc->private_fields, CACHE_FIELD_PRIVATE}};
 	struct view member;
 
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
-		struct view rest = lists[i];
+		struct view rest = lists[i].list;
 
 		while (cache_member_next(&rest, &member)) {
 			if (view_ieq(member, name))
-				return true;
+				return lists[i].what;
 		}
 	}
-	return false;
+	return CACHE_FIELD_KEPT;
 }

@@ -26,19 +26,30 @@ static void add_field(struct view name, struct view value, struct buf *out)
 
 /* RFC 9111 §3.1: hop-by-hop fields and those about one proxy's own exchange are not stored.
  * Content-Length and Age are made anew. */
-static bool stored_field(const struct http_field *f, const struct cache_control *cc)
+static enum cache_clause stored_field(const struct http_field *f, const struct cache_control *cc)
 {
 	switch (f->id) {
 	case HTTP_AGE:
 	case HTTP_CONTENT_LENGTH:
+		return CACHE_FIELD_ANEW;
 	case HTTP_PROXY_AUTHENTICATE:
 	case HTTP_PROXY_AUTHENTICATION_INFO:
 	case HTTP_PROXY_AUTHORIZATION:
+		return CACHE_FIELD_PROXY;
 	case HTTP_TRAILER:
-		return false;
+		return CACHE_FIELD_TRAILER;
 	default:
-		return !f->hop && !cache_control_names(cc, f->name);
+		return f->hop ? CACHE_FIELD_HOP : cache_control_named(cc, f->name);
 	}
+}
+
+enum cache_clause cache_field_explain(const struct cache_options *o, const struct http_head *res,
+                                      const struct http_field *f)
+{
+	struct cache_control cc;
+
+	cache_control_response(o, res, &cc);
+	return stored_field(f, &cc);
 }
 
 static int write_head(const struct http_head *res, const struct cache_control *cc, uint64_t length,
@@ -46,7 +57,7 @@ static int write_head(const struct http_head *res, const struct cache_control *c
 {
 	add_status(res->status, res->reason, out);
 	for (unsigned i = 0; i < res->nfields; i++) {
-		if (stored_field(&res->fields[i], cc))
+		if (stored_field(&res->fields[i], cc) == CACHE_FIELD_KEPT)
 			add_field(res->fields[i].name, res->fields[i].value, out);
 	}
 	/* RFC 9110 §8.6: none in a 204. */

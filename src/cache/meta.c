@@ -93,23 +93,38 @@ static uint32_t heuristic_lifetime(const struct cache_options *o, const struct c
 
 /* RFC 9111 §4.2.1: the first of these that is there. Pragma in a response means nothing (§5.4),
  * but who writes it does not want to be guessed at. */
-static void set_lifetime(const struct cache_options *o, const struct http_head *res,
-                         const struct cache_control *cc, struct cache_meta *m)
+static uint32_t lifetime(const struct cache_options *o, const struct http_head *res,
+                         const struct cache_control *cc, const struct cache_meta *m, enum cache_clause *from)
 {
 	int64_t expires;
 
-	if (cc->s_maxage != CACHE_DELTA_NONE) {
-		m->lifetime = cc->s_maxage;
-	} else if (cc->max_age != CACHE_DELTA_NONE) {
-		m->lifetime = cc->max_age;
-	} else if (!(cc->set & CACHE_CC_TARGETED) &&
-	           expires_value(res, m->response_time, &expires)) {
-		m->lifetime = expires == HTTP_DATE_NONE ? 0 : cache_since(expires, m->date);
-	} else if ((m->flags & CACHE_F_LAST_MODIFIED) && !(cc->set & CACHE_CC_PRAGMA_NO_CACHE) &&
-	           (heuristic_status(res->status) || (cc->set & CACHE_CC_PUBLIC))) {
-		m->lifetime = heuristic_lifetime(o, m);
-		m->flags |= CACHE_F_HEURISTIC;
+	*from = CACHE_LIFE_S_MAXAGE;
+	if (cc->s_maxage != CACHE_DELTA_NONE)
+		return cc->s_maxage;
+	*from = CACHE_LIFE_MAX_AGE;
+	if (cc->max_age != CACHE_DELTA_NONE)
+		return cc->max_age;
+	if (!(cc->set & CACHE_CC_TARGETED) && expires_value(res, m->response_time, &expires)) {
+		*from = expires == HTTP_DATE_NONE ? CACHE_LIFE_EXPIRES_INVALID : CACHE_LIFE_EXPIRES;
+		return expires == HTTP_DATE_NONE ? 0 : cache_since(expires, m->date);
 	}
+	*from = CACHE_LIFE_NONE;
+	if (!(m->flags & CACHE_F_LAST_MODIFIED) || (cc->set & CACHE_CC_PRAGMA_NO_CACHE) ||
+	    !(heuristic_status(res->status) || (cc->set & CACHE_CC_PUBLIC)))
+		return 0;
+	*from = CACHE_LIFE_HEURISTIC;
+	return heuristic_lifetime(o, m);
+}
+
+static enum cache_clause set_lifetime(const struct cache_options *o, const struct http_head *res,
+                                      const struct cache_control *cc, struct cache_meta *m)
+{
+	enum cache_clause from;
+
+	m->lifetime = lifetime(o, res, cc, m, &from);
+	if (from == CACHE_LIFE_HEURISTIC)
+		m->flags |= CACHE_F_HEURISTIC;
+	return from;
 }
 
 static void set_validators(const struct http_head *res, struct cache_meta *m)
@@ -140,9 +155,9 @@ static uint16_t keep_hours(const struct cache_options *o)
 	return hours > UINT16_MAX ? UINT16_MAX : (uint16_t)hours;
 }
 
-void cache_meta_fill(const struct cache_options *o, const struct http_head *res,
-                     const struct cache_control *cc, int64_t request_time, int64_t response_time,
-                     struct cache_meta *m)
+enum cache_clause cache_meta_fill(const struct cache_options *o, const struct http_head *res,
+                                  const struct cache_control *cc, int64_t request_time,
+                                  int64_t response_time, struct cache_meta *m)
 {
 	bool present;
 	int64_t date = single_date(res, HTTP_DATE, response_time, &present);
@@ -178,7 +193,18 @@ void cache_meta_fill(const struct cache_options *o, const struct http_head *res,
 	if (http_list_has(res, HTTP_ACCEPT_RANGES, V("none")))
 		m->flags |= CACHE_F_ACCEPT_RANGES_NONE;
 	set_validators(res, m);
-	set_lifetime(o, res, cc, m);
+	return set_lifetime(o, res, cc, m);
+}
+
+void cache_lifetime_explain(const struct cache_options *o, const struct http_head *res, int64_t request_time,
+                            int64_t response_time, struct cache_lifetime *out)
+{
+	struct cache_control cc;
+	struct cache_meta meta;
+
+	out->field = cache_control_response(o, res, &cc);
+	out->clause = cache_meta_fill(o, res, &cc, request_time, response_time, &meta);
+	out->seconds = meta.lifetime;
 }
 
 /* Statuses whose meaning for a cache larder knows (RFC 9111 §3, §5.2.2.3): those that have a name here. */
@@ -233,7 +259,7 @@ bool cache_cookie_shareable(const struct cache_options *o, const struct http_hea
                             const struct cache_control *cc)
 {
 	return (o->store_set_cookie && explicit_lifetime(res, cc)) || (cc->set & CACHE_CC_PUBLIC) ||
-	       cc->s_maxage != CACHE_DELTA_NONE || cache_control_names(cc, V("set-cookie"));
+	       cc->s_maxage != CACHE_DELTA_NONE || cache_control_named(cc, V("set-cookie")) != CACHE_FIELD_KEPT;
 }
 
 /* Whether anything lets a cache keep it (RFC 9111 §3, last point) and it can ever be of use. */
@@ -291,14 +317,17 @@ enum cache_reason cache_judge(const struct cache_options *o, const struct http_h
 	return usable(res, cc, meta) ? CACHE_STORE_OK : CACHE_STORE_NO_FRESHNESS;
 }
 
-void cache_control_response(const struct cache_options *o, const struct http_head *res,
-                            struct cache_control *out)
+struct view cache_control_response(const struct cache_options *o, const struct http_head *res,
+                                   struct cache_control *out)
 {
 	for (size_t i = 0; i < o->targeted_fields.n; i++) {
-		if (cache_control_targeted(res, view_of(o->targeted_fields.items[i]), out))
-			return;
+		struct view name = view_of(o->targeted_fields.items[i]);
+
+		if (cache_control_targeted(res, name, out))
+			return name;
 	}
 	cache_control_parse(res, out);
+	return V("");
 }
 
 /* RFC 9110 §9.3.3: an answer to POST is for later GETs if it says how long, and that it is what they would get. */

@@ -1,4 +1,4 @@
-#include "cache/rules.h"
+#include "cache/explain.h"
 
 #include "base/check.h"
 
@@ -10,6 +10,12 @@ static const struct reason reasons[] = {
 #define REASON(id, token, clause, text) {token, clause, text},
 #include "cache/reasons.def"
 #undef REASON
+};
+
+static const struct cache_clause_row clauses[] = {
+#define CLAUSE(id, token, clause, text) {token, clause, text},
+#include "cache/clauses.def"
+#undef CLAUSE
 };
 
 static const struct reason *reason(enum cache_reason r)
@@ -31,4 +37,10 @@ const char *cache_reason_clause(enum cache_reason r)
 const char *cache_reason_text(enum cache_reason r)
 {
 	return reason(r)->text;
+}
+
+const struct cache_clause_row *cache_clause_row(enum cache_clause c)
+{
+	check((unsigned)c < ARRAY_LEN(clauses));
+	return &clauses[c];
 }

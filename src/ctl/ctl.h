@@ -15,6 +15,9 @@ struct ctl {
 	char *store_dir;       /* or NULL */
 	unsigned given;        /* bits of enum ctl_flag */
 	const char *prefix, *host, *tag, *regex;
+	const char *listener, *client, *method, *response; /* or NULL */
+	char **headers;        /* --header, in their order */
+	size_t nheaders;
 	uint64_t variant, count; /* 0: not given */
 	char **operands;
 	size_t noperands;
@@ -34,6 +37,11 @@ enum ctl_flag {
 	CTL_TAG = 1 << 9,
 	CTL_REGEX = 1 << 10,
 	CTL_SOFT = 1 << 11,
+	CTL_LISTENER = 1 << 12,
+	CTL_CLIENT = 1 << 13,
+	CTL_METHOD = 1 << 14,
+	CTL_HEADER = 1 << 15,
+	CTL_RESPONSE = 1 << 16,
 };
 
 /* Prints "larderctl: …" and returns CTL_FAILED. */
@@ -78,5 +86,6 @@ int store_show_command(const struct ctl *c);
 int store_cat_command(const struct ctl *c);
 int store_du_command(const struct ctl *c);
 int store_trim_command(const struct ctl *c);
+int explain_command(const struct ctl *c);
 
 #endif

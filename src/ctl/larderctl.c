@@ -27,6 +27,12 @@ static const char HELP[] =
 	"  ls [-l] [PREFIX|HOST]        what is stored\n"
 	"  show URL                     all that is known about a URL's responses\n"
 	"  cat [--variant N] URL        a stored body\n"
+	"  explain URL                  what a request would get, and by which rules\n"
+	"        --method M             of another method than GET\n"
+	"        --header 'Name: value' with that field (may be repeated)\n"
+	"        --listener NAME        at that listener, by its name, address or kind\n"
+	"        --client ADDRESS       of a client with that IP address\n"
+	"        --response FILE        and whether that response head (-: standard input) would be stored\n"
 	"  du [-n N]                    what each host takes, the largest first\n"
 	"  purge URL...                 remove what is stored for these URLs\n"
 	"  purge --prefix PREFIX        or for all URLs that begin so\n"
@@ -39,7 +45,7 @@ static const char HELP[] =
 	"  usage                        what the store takes and holds\n"
 	"  verify [--deep] [--repair]   check the store; status 1: something was found\n"
 	"\n"
-	"with --json where machines read: stats, ls, show, du, purge, trim, usage\n"
+	"with --json where machines read: stats, ls, show, explain, du, purge, trim, usage\n"
 	"\n"
 	"  -c, --config FILE   the daemon's configuration\n"
 	"  -s, --store DIR     the store's directory\n"
@@ -163,6 +169,8 @@ static const struct command {
 	{"ls", store_list_command, 0, 1, CTL_JSON | CTL_LONG},
 	{"show", store_show_command, 1, 1, CTL_JSON},
 	{"cat", store_cat_command, 1, 1, CTL_VARIANT},
+	{"explain", explain_command, 1, 1,
+	 CTL_JSON | CTL_LISTENER | CTL_CLIENT | CTL_METHOD | CTL_HEADER | CTL_RESPONSE},
 	{"du", store_du_command, 0, 0, CTL_JSON | CTL_COUNT},
 	{"purge", store_purge_command, 0, SIZE_MAX,
 	 CTL_JSON | CTL_PREFIX | CTL_HOST | CTL_TAG | CTL_REGEX | CTL_SOFT | CTL_DRY_RUN},
@@ -174,7 +182,8 @@ static const struct command {
 /* In the order of enum ctl_flag. */
 static const char *const FLAG_NAMES[] = {"--json", "--deep",   "--repair", "--long",   "--variant",
                                          "-n",     "--prefix", "--host",   "--dry-run", "--tag",
-                                         "--regex", "--soft"};
+                                         "--regex", "--soft",   "--listener", "--client", "--method",
+                                         "--header", "--response"};
 
 static const struct command *find_command(const char *name)
 {
@@ -238,6 +247,11 @@ enum {
 	OPT_TAG,
 	OPT_REGEX,
 	OPT_SOFT,
+	OPT_LISTENER,
+	OPT_CLIENT,
+	OPT_METHOD,
+	OPT_HEADER,
+	OPT_RESPONSE,
 };
 static const struct option LONG_OPTIONS[] = {
 	{"config", required_argument, NULL, 'c'},
@@ -255,6 +269,11 @@ static const struct option LONG_OPTIONS[] = {
 	{"tag", required_argument, NULL, OPT_TAG},
 	{"regex", required_argument, NULL, OPT_REGEX},
 	{"soft", no_argument, NULL, OPT_SOFT},
+	{"listener", required_argument, NULL, OPT_LISTENER},
+	{"client", required_argument, NULL, OPT_CLIENT},
+	{"method", required_argument, NULL, OPT_METHOD},
+	{"header", required_argument, NULL, OPT_HEADER},
+	{"response", required_argument, NULL, OPT_RESPONSE},
 	{"version", no_argument, NULL, 'V'},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
@@ -299,10 +318,40 @@ static int assign(struct ctl *c, const char *name, const char *value)
 	return CTL_OK;
 }
 
+/* The options of single commands whose value is a text that stands once. */
+static const struct text_option {
+	int letter;
+	unsigned flag;
+	size_t offset;
+} TEXT_OPTIONS[] = {
+	{OPT_PREFIX, CTL_PREFIX, offsetof(struct ctl, prefix)},
+	{OPT_HOST, CTL_HOST, offsetof(struct ctl, host)},
+	{OPT_TAG, CTL_TAG, offsetof(struct ctl, tag)},
+	{OPT_REGEX, CTL_REGEX, offsetof(struct ctl, regex)},
+	{OPT_LISTENER, CTL_LISTENER, offsetof(struct ctl, listener)},
+	{OPT_CLIENT, CTL_CLIENT, offsetof(struct ctl, client)},
+	{OPT_METHOD, CTL_METHOD, offsetof(struct ctl, method)},
+	{OPT_RESPONSE, CTL_RESPONSE, offsetof(struct ctl, response)},
+};
+
+static bool take_text(struct ctl *c, int letter)
+{
+	for (size_t i = 0; i < ARRAY_LEN(TEXT_OPTIONS); i++) {
+		const struct text_option *o = &TEXT_OPTIONS[i];
+
+		if (o->letter != letter)
+			continue;
+		c->given |= o->flag;
+		*(const char **)(void *)((char *)c + o->offset) = optarg;
+		return true;
+	}
+	return false;
+}
+
 static int take_option(struct ctl *c, int letter, char **argv)
 {
 	c->given |= flag_of(letter);
-	if (flag_of(letter))
+	if (flag_of(letter) || take_text(c, letter))
 		return CTL_OK;
 	switch (letter) {
 	case 'c':
@@ -325,21 +374,9 @@ static int take_option(struct ctl *c, int letter, char **argv)
 		return take_count(c, CTL_VARIANT, "--variant", &c->variant);
 	case 'n':
 		return take_count(c, CTL_COUNT, "-n", &c->count);
-	case OPT_PREFIX:
-		c->given |= CTL_PREFIX;
-		c->prefix = optarg;
-		return CTL_OK;
-	case OPT_HOST:
-		c->given |= CTL_HOST;
-		c->host = optarg;
-		return CTL_OK;
-	case OPT_TAG:
-		c->given |= CTL_TAG;
-		c->tag = optarg;
-		return CTL_OK;
-	case OPT_REGEX:
-		c->given |= CTL_REGEX;
-		c->regex = optarg;
+	case OPT_HEADER:
+		c->given |= CTL_HEADER;
+		c->headers[c->nheaders++] = optarg;
 		return CTL_OK;
 	case ':':
 		return ctl_fail("option %s needs a value", argv[optind - 1]);
@@ -370,12 +407,14 @@ static int run(struct ctl *c, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	struct ctl c = {.args.assignments = calloc((size_t)argc + 1, sizeof(char *))};
+	struct ctl c = {.args.assignments = calloc((size_t)argc + 1, sizeof(char *)),
+		        .headers = calloc((size_t)argc + 1, sizeof(char *))};
 	int ret;
 
-	if (!c.args.assignments)
+	if (!c.args.assignments || !c.headers)
 		return ctl_fail("out of memory");
 	ret = run(&c, argc, argv);
+	free(c.headers);
 	free(c.control);
 	free(c.store_dir);
 	main_args_fini(&c.args);

@@ -19,6 +19,9 @@ bool down_is_over(struct exchange *x, int *err)
 	struct exchange_env *env = x->env;
 	uint64_t now = net_loop_now_ms(env->loop);
 
+	/* Who only asks why takes nobody's turn. */
+	if (env->explain)
+		return !env->options->origin_retry || !board_noted(env->board, BOARD_DOWN, whom(x), now, err);
 	return !env->options->origin_retry ||
 	       board_turn(env->board, BOARD_DOWN, whom(x), now, now + env->options->origin_retry, err);
 }
@@ -56,12 +59,24 @@ void down_forget(struct fill *f)
 	board_forget(f->env->board, BOARD_DOWN, f->whom);
 }
 
-bool down_stale_allowed(struct exchange *x, const struct cache_meta *meta, bool answered)
+/* Seconds past its lifetime for which a response that says nothing of it may stand in. */
+static uint32_t stale_seconds(const struct exchange_options *o, bool answered)
 {
-	const struct exchange_options *o = x->env->options;
 	int64_t ms = answered || o->stale_if_error > o->stale_if_unreachable ? o->stale_if_error :
 	                                                                        o->stale_if_unreachable;
 
+	return (uint32_t)(ms / 1000);
+}
+
+bool down_stale_allowed(struct exchange *x, const struct cache_meta *meta, bool answered)
+{
 	return cache_stale_on_error(&x->listener->cache, &x->cc, meta, net_loop_wall_s(x->env->loop),
-	                            (uint32_t)(ms / 1000));
+	                            stale_seconds(x->env->options, answered));
+}
+
+bool down_stale_explain(struct exchange *x, const struct cache_meta *meta, enum cache_clause *rule,
+                        int64_t *allowed)
+{
+	return cache_stale_on_error_explain(&x->listener->cache, &x->cc, meta, net_loop_wall_s(x->env->loop),
+	                                    stale_seconds(x->env->options, false), rule, allowed);
 }

@@ -143,9 +143,9 @@ static int write_lines(struct exchange_env *env)
 	return err ? err : http_sf_add_token(&env->cache_status, view_of(env->pseudonym));
 }
 
-struct exchange_env *exchange_env_new(struct net_loop *l, const struct exchange_options *options,
-                                      struct store *store, struct origin *origin, struct board *board,
-                                      struct exchange_stats *stats)
+/* All but its place in the pool. */
+static struct exchange_env *env_make(struct net_loop *l, const struct exchange_options *options,
+                                     struct store *store, struct origin *origin, struct exchange_stats *stats)
 {
 	struct exchange_env *env = calloc(1, sizeof(*env));
 
@@ -173,11 +173,38 @@ struct exchange_env *exchange_env_new(struct net_loop *l, const struct exchange_
 	buf_init(&env->select, KEY_BYTES);
 	env->pseudonym = options->pseudonym[0] ? chosen_pseudonym(options->pseudonym) : host_pseudonym();
 	env->fields = calloc(FIELDS_MAX, sizeof(*env->fields));
-	if (!env->pseudonym || !env->fields || write_lines(env) || join_pool(env, board)) {
+	if (!env->pseudonym || !env->fields || write_lines(env)) {
 		exchange_env_free(env);
 		return NULL;
 	}
 	return env;
+}
+
+struct exchange_env *exchange_env_new(struct net_loop *l, const struct exchange_options *options,
+                                      struct store *store, struct origin *origin, struct board *board,
+                                      struct exchange_stats *stats)
+{
+	struct exchange_env *env = env_make(l, options, store, origin, stats);
+
+	if (!env || join_pool(env, board) == 0)
+		return env;
+	exchange_env_free(env);
+	return NULL;
+}
+
+struct exchange_env *exchange_env_for_explaining(struct net_loop *l, const struct exchange_options *options,
+                                                 struct store *store, struct board *board,
+                                                 struct exchange_stats *stats)
+{
+	struct exchange_env *env = env_make(l, options, store, NULL, stats);
+
+	if (!env)
+		return NULL;
+	env->board = board ? board : (env->own_board = board_new());
+	if (env->board)
+		return env;
+	exchange_env_free(env);
+	return NULL;
 }
 
 void exchange_env_free(struct exchange_env *env)

@@ -15,7 +15,7 @@
 #include "base/error.h"
 #include "base/queue.h"
 #include "board.h"
-#include "exchange/exchange.h"
+#include "exchange/explain.h"
 #include "log/log.h"
 
 #define EXCHANGE_MAGIC 0x45584348u
@@ -33,6 +33,7 @@
 
 struct decoder;
 struct exchange;
+struct explainer;
 struct fill;
 struct purging;
 struct part;
@@ -66,6 +67,7 @@ struct exchange_env {
 	struct store *store;
 	struct origin *origin;
 	struct exchange_stats *stats;
+	struct explainer *explain;        /* nothing is done, but told: explain.h */
 	char *pseudonym;
 	struct buf via[EXCHANGE_PROTOCOLS], cache_status; /* lines of answers; the latter's beginning */
 	struct exchange_queue spare;      /* exchanges to be used again */
@@ -236,6 +238,9 @@ struct hash128 down_whom(const struct exchange *x);
 /* May that stand in for the origin, which sent an error (`answered`) or nothing (RFC 9111 §4.2.4,
  * RFC 5861 §4)? */
 bool down_stale_allowed(struct exchange *x, const struct cache_meta *meta, bool answered);
+/* The same of one that can't be reached, with what decides. */
+bool down_stale_explain(struct exchange *x, const struct cache_meta *meta, enum cache_clause *rule,
+                        int64_t *allowed);
 /* How a transfer ended, or that its origin answered. */
 void down_note(struct fill *f, const struct origin_result *result);
 void down_forget(struct fill *f);
@@ -267,6 +272,10 @@ static inline bool lookup_found(int found)
 }
 /* Nothing that is stored is of use. */
 struct step step_miss(struct exchange *x);
+/* Is what is fetched for x then to be stored, if the answer allows it? x->veto: why not. */
+bool lookup_stores(struct exchange *x);
+/* Is there a store for such requests? */
+bool lookup_has_store(const struct exchange *x);
 /* After a validation: finds the stored response again, under another selecting text than the request's own where one
  * is given; STORE_FOUND or STORE_PART as store_find, if it is still record `id`. */
 int lookup_again(struct exchange *x, const struct view *selecting, uint64_t id, struct store_hit *hit);
@@ -497,6 +506,9 @@ const char *fill_fwd_token(enum cache_reason why);
 
 /* fill_answer.c: what a response head means, and telling the readers */
 int fill_on_head(void *arg, const struct http_head *head, uint64_t length, const struct origin_info *info);
+/* Judges a head by the same rules, with f->info filled, and does nothing: f->storable, and what would be stored. *own: the
+ * head as it is judged, in the scratch. true: as a part of a body. */
+bool fill_examine(struct fill *f, const struct http_head *head, uint64_t length, struct http_head *own);
 /* A hash of what x's request selects under those names; 0: it can't be told. */
 uint64_t fill_selects(struct exchange *x, struct view names);
 /* Is it the request of who asked, not the answer, that keeps it from others? */

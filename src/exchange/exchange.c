@@ -127,7 +127,8 @@ void exchange_begin(struct exchange *x)
 	exchange_run(x, STEP(step_route));
 }
 
-int exchange_new(struct exchange_env *env, const struct exchange_listener *listener,
+/* inline: every request takes it, in one place; others who call it are not to cost that a call. */
+inline int exchange_new(struct exchange_env *env, const struct exchange_listener *listener,
                  const struct exchange_request *req, const struct exchange_client_ops *ops,
                  void *client, struct exchange **slot)
 {
@@ -301,6 +302,8 @@ static void write_log(struct exchange *x, const struct exchange_sent *sent)
 		.origin_status = x->origin_status,
 	};
 
+	if (x->env->explain)
+		return;
 	if (sent->first_byte_us > x->req.arrived_mono_us)
 		a.ttfb_us = sent->first_byte_us - x->req.arrived_mono_us;
 	if (sent->aborted && !x->error)

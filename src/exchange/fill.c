@@ -1,4 +1,4 @@
-#include "parts.h"
+#include "explain.h"
 #include "store/purge.h"
 
 #include <stdlib.h>
@@ -431,6 +431,27 @@ static bool may_share(struct exchange *x, bool want_store)
 	return false;
 }
 
+/* Nothing is fetched: only what would be is told. */
+static struct step explain(struct fill *f, struct exchange *x, const struct store_hit *validate, bool joins)
+{
+	struct request_plan plan = {.drop_conditions = f->want_store, .drop_range = f->want_store};
+	int err = note_stored(f, x, validate, &plan);
+
+	if (!err)
+		explain_fill(x, f, &plan, joins);
+	fill_unref(f);
+	return err ? refuse(x, err) : STEP_WAIT;
+}
+
+static void explain_background(struct fill *f, struct exchange *x, const struct store_hit *validate)
+{
+	struct request_plan plan = {.background = true};
+
+	if (note_stored(f, x, validate, &plan) == 0)
+		explain_fill(x, f, &plan, false);
+	fill_unref(f);
+}
+
 struct step fill_begin(struct exchange *x, bool want_store, const struct store_hit *validate)
 {
 	bool free = may_share(x, want_store), shared = want_store && free;
@@ -459,6 +480,8 @@ struct step fill_begin(struct exchange *x, bool want_store, const struct store_h
 	f = fill_new(x, want_store);
 	if (!f)
 		return reply_error(x, 503, NULL, "Out of memory.");
+	if (x->env->explain)
+		return explain(f, x, validate, free && share_under_way(x));
 	err = get_going(f, x, validate, shared);
 	if (err) {
 		fill_unref(f);
@@ -488,6 +511,10 @@ void fill_background(struct exchange *x, const struct store_hit *validate)
 	f = fill_new(x, true);
 	if (!f)
 		return;
+	if (x->env->explain) {
+		explain_background(f, x, validate);
+		return;
+	}
 	f->background = true;
 	/* What another process does already need not be followed. */
 	if (share_claim(f, x) == SHARE_THEIRS)

@@ -106,6 +106,27 @@ static int vary_anew(struct fill *f)
 	return ret;
 }
 
+static void begin_head(struct fill *f, const struct http_head *head, uint64_t length, char line[DATE_LINE],
+                       struct http_head *h)
+{
+	f->status = head->status;
+	/* Whatever Content-Length says here, it is not of this message (RFC 9112 §6.3). */
+	f->length = f->req.method == HTTP_METHOD_HEAD || head->status == 204 || head->status == 304 ? 0 : length;
+	own_head(f, head, line, h);
+}
+
+/* Decides whether it is wanted for the store; are its tags such as can be stored? */
+static bool take_tags(struct fill *f, struct http_head *h)
+{
+	bool tagged;
+
+	f->want_store |= fill_answers_get(f, h);
+	/* A 206 to a hole's If-Range leaves out what is known of the part (RFC 9110 §15.3.7). */
+	tagged = f->want_store && (f->pf && h->status == 206 ? tags_of_304(f, h) : tags_of_response(f, h)) == 0;
+	tags_strip(f->listener, h);
+	return tagged;
+}
+
 /* 304 to our validators (RFC 9111 §4.3.4). */
 static int on_304(struct fill *f, struct http_head *h)
 {
@@ -181,8 +202,8 @@ void fill_note_transport(const struct fill *f, struct cache_meta *meta, bool con
 		meta->flags |= CACHE_F_DOUBTED;
 }
 
-/* Makes what is stored, or leaves f->storable at the reason why nothing is. */
-static void prepare_storing(struct fill *f, const struct http_head *h, uint64_t length, bool tagged)
+/* Makes what is stored but for the body, or leaves f->storable at the reason why nothing is. */
+static void judge_storing(struct fill *f, const struct http_head *h, uint64_t length, bool tagged)
 {
 	uint64_t written = f->status == 204 ? HTTP_LENGTH_UNKNOWN : length;
 	struct cache_control cc;
@@ -204,10 +225,15 @@ static void prepare_storing(struct fill *f, const struct http_head *h, uint64_t 
 		return;
 	}
 	if ((f->vary.len && cache_vary_select(buf_view(&f->vary), &f->req, &f->selecting)) ||
-	    cache_head_write(&f->listener->cache, h, &cc, written, &f->head)) {
+	    cache_head_write(&f->listener->cache, h, &cc, written, &f->head))
 		f->storable = CACHE_STORE_TOO_LARGE;
+}
+
+static void prepare_storing(struct fill *f, const struct http_head *h, uint64_t length, bool tagged)
+{
+	judge_storing(f, h, length, tagged);
+	if (f->storable != CACHE_STORE_OK)
 		return;
-	}
 	f->spool = store_spool_new(f->env->store, length);
 	if (!f->spool)
 		f->storable = CACHE_STORE_FAILED;
@@ -244,16 +270,10 @@ int fill_on_head(void *arg, const struct http_head *head, uint64_t length, const
 		return LARDER_EPROTO;
 	down_forget(f);
 	f->info = *info;
-	f->status = head->status;
-	/* Whatever Content-Length says here, it is not of this message (RFC 9112 §6.3). */
-	f->length = f->req.method == HTTP_METHOD_HEAD || head->status == 204 || head->status == 304 ? 0 : length;
-	own_head(f, head, date, &h);
+	begin_head(f, head, length, date, &h);
 	if (f->validating && head->status == 304)
 		return on_304(f, &h);
-	f->want_store |= fill_answers_get(f, &h);
-	/* A 206 to a hole's If-Range leaves out what is known of the part (RFC 9110 §15.3.7). */
-	tagged = f->want_store && (f->pf && head->status == 206 ? tags_of_304(f, &h) : tags_of_response(f, &h)) == 0;
-	tags_strip(f->listener, &h);
+	tagged = take_tags(f, &h);
 	if (f->pf && !tagged) {
 		part_kill(f->pf->part, false);
 		return LARDER_EAGAIN;
@@ -309,6 +329,37 @@ int fill_on_head(void *arg, const struct http_head *head, uint64_t length, const
 	else
 		fill_publish(f);
 	return 0;
+}
+
+bool fill_examine(struct fill *f, const struct http_head *head, uint64_t length, struct http_head *own)
+{
+	bool tagged, dated = http_find(head, HTTP_DATE, 0) != NULL;
+	struct http_range range;
+	uint64_t total;
+	char *date = arena_alloc(&f->arena, DATE_LINE);
+
+	if (!date || head->nfields >= FIELDS_HALF) {
+		*own = (struct http_head){.status = head->status};
+		f->storable = CACHE_STORE_FAILED;
+		return false;
+	}
+	begin_head(f, head, length, date, own);
+	tagged = take_tags(f, own);
+	if (f->asks_range.ptr && tagged && head->status == 206) {
+		if (part_becomes(f, own, length, dated, &range, &total)) {
+			f->storable = CACHE_STORE_OK;
+			return true;
+		}
+		f->storable = CACHE_STORE_PARTIAL;
+		return false;
+	}
+	if (f->want_store)
+		judge_storing(f, own, f->length, tagged);
+	else if (f->storable == CACHE_STORE_BYPASSED)
+		f->storable = CACHE_STORE_METHOD;
+	if (!dated)
+		fill_forget_date(f);
+	return false;
 }
 
 /* ---- Telling the readers ---- */

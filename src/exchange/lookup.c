@@ -28,7 +28,8 @@ static int look(struct exchange *x, unsigned nth, const struct view *selecting, 
 	if (found != STORE_COLD)
 		return found;
 	x->warmed = nth;
-	x->warm = store_warm_row(s, &x->key, selecting, on_warm, x);
+	/* Who only asks why gets an answer at once. */
+	x->warm = x->env->explain ? NULL : store_warm_row(s, &x->key, selecting, on_warm, x);
 	return x->warm ? STORE_COLD : store_find(s, &x->key, selecting, hit);
 }
 
@@ -267,7 +268,7 @@ static struct step judge(struct exchange *x, struct store_hit *hit, bool part)
 	return fill_begin(x, true, hit);
 }
 
-static bool has_store(const struct exchange *x)
+bool lookup_has_store(const struct exchange *x)
 {
 	return x->env->store && x->listener->options.cache && !x->upgrade;
 }
@@ -275,7 +276,7 @@ static bool has_store(const struct exchange *x)
 /* Is the request one whose answer could be stored? */
 static bool cachable(struct exchange *x)
 {
-	if (!has_store(x))
+	if (!lookup_has_store(x))
 		return false;
 	return (x->method == HTTP_METHOD_GET || x->method == HTTP_METHOD_HEAD) && !x->req.has_body;
 }
@@ -310,7 +311,7 @@ static bool only_if_cached(const struct exchange *x)
 	return (x->cc.set & CACHE_CC_ONLY_IF_CACHED) && x->listener->cache.request_directives;
 }
 
-struct step step_miss(struct exchange *x)
+bool lookup_stores(struct exchange *x)
 {
 	bool store = x->method == HTTP_METHOD_GET;
 
@@ -318,12 +319,18 @@ struct step step_miss(struct exchange *x)
 		x->veto = CACHE_STORE_REQUEST_NO_STORE;
 	else if (store && x->ranged && !range_is_filled(x) && !part_may_open(x))
 		x->veto = CACHE_STORE_PARTIAL;
+	return store && x->veto == CACHE_STORE_BYPASSED;
+}
+
+struct step step_miss(struct exchange *x)
+{
+	bool store = lookup_stores(x);
 
 	/* RFC 9111 §5.2.1.7 */
 	if (only_if_cached(x))
 		return reply_error(x, 504, NULL, "Only a stored answer was asked for (only-if-cached), and there is none.");
 	x->joins = x->method == HTTP_METHOD_HEAD;
-	return fill_begin(x, store && x->veto == CACHE_STORE_BYPASSED, NULL);
+	return fill_begin(x, store, NULL);
 }
 
 static struct step step_find(struct exchange *x)
@@ -369,12 +376,12 @@ struct step step_lookup(struct exchange *x)
 		return fill_begin(x, false, NULL);
 	}
 	if (!cachable(x)) {
-		x->why = has_store(x) ? CACHE_USE_METHOD : CACHE_STORE_BYPASSED;
+		x->why = lookup_has_store(x) ? CACHE_USE_METHOD : CACHE_STORE_BYPASSED;
 		/* RFC 9111 §5.2.1.7 */
-		if (has_store(x) && only_if_cached(x))
+		if (lookup_has_store(x) && only_if_cached(x))
 			return reply_error(x, 504, NULL, "Only a stored answer was asked for (only-if-cached), and there is none to such requests.");
 		/* Its answer may be one to later GETs (RFC 9110 §9.3.3). */
-		if (x->method == HTTP_METHOD_POST && has_store(x))
+		if (x->method == HTTP_METHOD_POST && lookup_has_store(x))
 			lookup_key(x);
 		return fill_begin(x, false, NULL);
 	}

@@ -157,8 +157,9 @@ struct step reply_refused(struct exchange *x, const struct access_refusal *why)
 	detail = buf_cstr(&b);
 	x->outcome = OUT_DENIED;
 	x->reason = arena_str(&x->arena, view_of(why->option));
-	log_info("refused: %.*s %.*s: %s", VFMT(x->req.head->method_text), VFMT(x->req.head->target),
-	         detail ? detail : why->text);
+	if (!x->env->explain)
+		log_info("refused: %.*s %.*s: %s", VFMT(x->req.head->method_text), VFMT(x->req.head->target),
+		         detail ? detail : why->text);
 	reply_error(x, 403, "http_request_denied", detail ? detail : why->text);
 	buf_fini(&b);
 	return STEP_WAIT;

@@ -1,8 +1,7 @@
-#include "parts.h"
+#include "explain.h"
 #include "store/purge.h"
 
 #include <stdlib.h>
-
 
 static struct part_bucket *bucket(struct exchange_env *env, struct hash128 key)
 {
@@ -313,6 +312,14 @@ static bool may_fetch(struct exchange *x)
 	return false;
 }
 
+/* What of it would have to be fetched first. */
+static struct http_range first_hole(struct part *p, const struct http_range *range)
+{
+	uint64_t from = range->first + store_extents_have(&p->have, range->first);
+
+	return (struct http_range){from, store_extents_next(&p->have, from, range->last + 1) - 1};
+}
+
 /* Answers x as soon as its first byte is there: until then it can still begin anew. */
 static void go_on(struct exchange *x)
 {
@@ -320,12 +327,17 @@ static void go_on(struct exchange *x)
 	struct http_range ranges[RANGES_MAX];
 	unsigned n = wanted(x, p, ranges);
 	bool missing = false;
+	unsigned at = 0;
 	int ret = 1;
 
-	for (unsigned i = 0; i < n && !missing; i++)
-		missing = store_extents_have(&p->have, ranges[i].first) <= ranges[i].last - ranges[i].first;
+	for (; at < n && !missing; at += !missing)
+		missing = store_extents_have(&p->have, ranges[at].first) <= ranges[at].last - ranges[at].first;
 	if (missing && !x->incomplete && !may_fetch(x))
 		return;
+	if (missing && x->env->explain) {
+		explain_missing(x, first_hole(p, &ranges[at]));
+		return;
+	}
 	x->incomplete |= missing;
 	if (missing && store_extents_have(&p->have, ranges[0].first) == 0)
 		ret = p->changed || p->file == NULL ? LARDER_EAGAIN :
@@ -465,7 +477,7 @@ void part_finish(struct part *p)
 {
 	struct store_record r;
 
-	if (p->dead || p->finishing || p->nops || !p->id || !p->env || !LIST_EMPTY(&p->fetches) ||
+	if (p->dead || p->finishing || p->nops || !p->id || !p->env || p->env->explain || !LIST_EMPTY(&p->fetches) ||
 	    store_extents_have(&p->have, 0) < p->length)
 		return;
 	p->finishing = true;

@@ -66,6 +66,13 @@ struct part_fetch {
 	uint32_t revoked_was;
 };
 
+/* ---- parts_open.c ---- */
+
+/* Makes f->head and f->meta what a 200 would have said (RFC 9111 §3.4), where the answer to f->asks_range can be kept as
+ * a part. *range, *total: of Content-Range. */
+bool part_becomes(struct fill *f, struct http_head *h, uint64_t length, bool dated, struct http_range *range,
+                  uint64_t *total);
+
 /* ---- parts.c ---- */
 
 /* The stored part answers x, which may have to wait for what is missing. `fwd`: why the origin was asked

@@ -37,9 +37,8 @@ bool part_may_open(struct exchange *x)
 	return x->open_range.ptr != NULL;
 }
 
-/* Makes f->head and f->meta what a 200 would have said (RFC 9111 §3.4). *range, *total: of Content-Range. */
-static bool becomes_part(struct fill *f, struct http_head *h, uint64_t length, bool dated,
-                         struct http_range *range, uint64_t *total)
+bool part_becomes(struct fill *f, struct http_head *h, uint64_t length, bool dated, struct http_range *range,
+                  uint64_t *total)
 {
 	struct view v = http_only(h, HTTP_CONTENT_RANGE);
 	struct http_head whole = *h;
@@ -199,7 +198,7 @@ int part_open(struct fill *f, struct http_head *h, uint64_t length, bool dated)
 	if (h->status != 206 && h->status != 416)
 		return 0;
 	f->invalidated |= share_invalid(f);
-	if (h->status == 206 && !f->invalidated && becomes_part(f, h, length, dated, &range, &total)) {
+	if (h->status == 206 && !f->invalidated && part_becomes(f, h, length, dated, &range, &total)) {
 		ret = open_part(f, &range, total);
 		if (ret > 0)
 			return ret;

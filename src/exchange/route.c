@@ -70,7 +70,7 @@ static bool wants_upgrade(const struct http_head *h)
 	return any;
 }
 
-static bool name_served(const struct exchange_listener *listener, struct view host)
+bool exchange_serves(const struct exchange_listener *listener, struct view host)
 {
 	const struct option_list *names = &listener->options.names;
 
@@ -157,7 +157,7 @@ static struct step step_access(struct exchange *x)
 		/* RFC 9110 §7.4: nobody vouched for this connection as the scheme demands. */
 		if (t->form == HTTP_ABSOLUTE_FORM && t->scheme == HTTP_SCHEME_HTTPS)
 			return reply_error(x, 421, NULL, "An https URI cannot be asked for on a connection without TLS.");
-		if (t->host.len && !name_served(x->listener, t->host))
+		if (t->host.len && !exchange_serves(x->listener, t->host))
 			return reply_error(x, 421, NULL, "This host is not served here (option names).");
 		return STEP(step_method);
 	}

@@ -68,6 +68,14 @@ int share_claim(struct fill *f, struct exchange *x)
 	return ret == BOARD_OURS ? SHARE_OURS : SHARE_THEIRS;
 }
 
+bool share_under_way(struct exchange *x)
+{
+	static const struct board_member nobody = {.index = UINT32_MAX};
+	struct board_flight found;
+
+	return board_claim(x->env->board, nobody, x->key.hash, fits, x, NULL, &found) == BOARD_THEIRS;
+}
+
 void share_unclaim(struct fill *f)
 {
 	share_fini(f);

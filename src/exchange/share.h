@@ -76,6 +76,8 @@ static inline uint64_t share_pack(uint32_t turn, uint64_t length)
 /* Finds or opens the flight for x's key; f->flight says which. */
 enum { SHARE_OURS, SHARE_THEIRS, SHARE_NOT };
 int share_claim(struct fill *f, struct exchange *x);
+/* Does any process fetch what may be for x? Nothing is joined. */
+bool share_under_way(struct exchange *x);
 /* The head is there, or its outcome: who follows is told. */
 void share_publish(struct fill *f);
 /* More can be read. */

@@ -20,6 +20,17 @@ static bool field_at(const struct exchange_listener *l, size_t i, struct view *n
 	return true;
 }
 
+bool tags_is_field(const struct exchange_listener *l, struct view field)
+{
+	struct view name;
+
+	for (size_t i = 0; field_at(l, i, &name); i++) {
+		if (view_ieq(name, field))
+			return true;
+	}
+	return false;
+}
+
 void tags_strip(const struct exchange_listener *l, struct http_head *h)
 {
 	struct view name;

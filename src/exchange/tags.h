@@ -6,6 +6,8 @@
 #include "exchange-private.h"
 #include "store/purge.h"
 
+/* Is it one whose words are keys? */
+bool tags_is_field(const struct exchange_listener *l, struct view field);
 /* Fields that only name tags and are not for clients count as hop-by-hop. */
 void tags_strip(const struct exchange_listener *l, struct http_head *h);
 /* What the response is to be stored under, into f->tags. 0, or LARDER_ELIMIT for more than can be kept. */

@@ -84,7 +84,8 @@ static int parse_length(const struct lengths *l, uint16_t bad, uint64_t *length,
 	return 0;
 }
 
-int http_request_framing(const struct http_head *h, enum http_framing *framing, uint64_t *length,
+/* inline: every request takes it, in one place; others who call it are not to cost that a call. */
+inline int http_request_framing(const struct http_head *h, enum http_framing *framing, uint64_t *length,
                          struct http_fault *fault)
 {
 	struct lengths l = find_lengths(h);

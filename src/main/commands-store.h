@@ -14,5 +14,7 @@ int commands_purge_wait(void *arg, struct admin_call *call, struct view args, st
 int commands_trim(void *arg, struct admin_call *call, struct view args, struct buf *out);
 /* "uses HASH...": how often each row was used lately, a number a line. */
 int commands_uses(void *arg, struct admin_call *call, struct view args, struct buf *out);
+/* "explain QUESTION" (main_question_write): why a request would be answered as it would. */
+int commands_explain(void *arg, struct admin_call *call, struct view args, struct buf *out);
 
 #endif

@@ -192,5 +192,6 @@ const struct admin_command commands_table[] = {
 	{"purge-wait", commands_purge_wait, "purge-wait NUMBER"},
 	{"trim", commands_trim, "trim"},
 	{"uses", commands_uses, "uses HASH..."},
+	{"explain", commands_explain, "explain text|json LISTENER CLIENT METHOD URL FIELDS RESPONSE (each %-escaped, - for none)"},
 };
 const size_t commands_count = ARRAY_LEN(commands_table);

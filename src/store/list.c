@@ -492,3 +492,9 @@ unsigned store_uses(const struct store *s, struct hash128 row)
 	check_magic(s, STORE_MAGIC);
 	return pool_uses(s->pool, row);
 }
+
+void store_unuse(struct store *s, struct hash128 row, unsigned n)
+{
+	check_magic(s, STORE_MAGIC);
+	pool_unuse(s->pool, row, n);
+}

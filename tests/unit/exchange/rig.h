@@ -36,6 +36,8 @@ extern volatile unsigned rig_quiet;
 		rig_quiet++;                                                                       \
 	} while (0)
 struct store *rig_store(void);
+/* The same one, with what is in it. */
+struct store *rig_store_now(void);
 void rig_store_free(void);
 struct origin *rig_origin(void);
 void rig_origin_free(void);

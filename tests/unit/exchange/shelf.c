@@ -8,8 +8,6 @@
 
 #include "base/check.h"
 #include "base/error.h"
-#include "store/purge.h"
-#include "base/queue.h"
 
 TAILQ_HEAD(rows, row);
 TAILQ_HEAD(spools, store_spool);
@@ -43,6 +41,11 @@ struct store *rig_store(void)
 	TAILQ_INIT(&store.jobs);
 	TAILQ_INIT(&store.waiting);
 	store.last_id = 0;
+	return &store;
+}
+
+struct store *rig_store_now(void)
+{
 	return &store;
 }
 

@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "base/error.h"
+#include "exchange/explain.h"
 
 #define FRESH "Cache-Control: max-age=10, stale-if-error=60\r\nETag: \"a\"\r\nContent-Type: text/plain\r\n"
 
@@ -118,5 +120,62 @@ START_TEST(any_allocation_may_fail)
 }
 END_TEST
 
+/* Explains a request for what is stored by now, with a response that is given. */
+static int explain(const char *text, const char *response)
+{
+	struct http_field fields[16], others[16];
+	struct http_head head, answer;
+	struct http_target target;
+	struct exchange_request req = {.head = &head, .target = &target};
+	struct exchange_stats stats = {0};
+	struct exchange_explanation e;
+	struct exchange_env *env;
+	struct http_scan scan = {0};
+	struct http_fault fault;
+	int err;
+
+	http_head_init(&head, fields, ARRAY_LEN(fields));
+	http_head_init(&answer, others, ARRAY_LEN(others));
+	ck_assert_int_gt(http_parse_request(&head, &scan, view_of(text), 8192, 8192, &fault), 0);
+	ck_assert_int_eq(http_target_parse(&head, HTTP_SCHEME_HTTP, false, &target, &fault), 0);
+	ck_assert_int_gt(http_parse_response(&answer, view_of(response), 8192, &fault), 0);
+	rig_quiet--;
+	env = exchange_env_for_explaining(rig.loop, &rig.options, rig_store_now(), NULL, &stats);
+	err = env ? exchange_explain(env, &rig.forward, &req, &answer, 4, &e) : LARDER_ENOMEM;
+	if (env)
+		exchange_explanation_fini(&e);
+	exchange_env_free(env);
+	rig_quiet++;
+	return err;
+}
+
+START_TEST(any_allocation_of_an_explanation_may_fail)
+{
+	static const char get[] = "GET http://a.example/v HTTP/1.1\r\nHost: a.example\r\n";
+	static const char response[] = OK_HEAD FRESH "Vary: X-Kind\r\nConnection: x-hop\r\nX-Hop: 1\r\n\r\n";
+	static const char *const questions[] = {
+		"GET http://a.example/v HTTP/1.1\r\nHost: a.example\r\nRange: bytes=0-0,2-2\r\n\r\n",
+		"GET http://a.example/v HTTP/1.1\r\nHost: a.example\r\nCache-Control: no-cache\r\n\r\n",
+		"GET http://a.example/v HTTP/1.1\r\nHost: a.example\r\nX-Kind: a\r\n\r\n",
+		"GET http://a.example/none HTTP/1.1\r\nHost: a.example\r\n\r\n",
+	};
+	struct peer p;
+	int err;
+
+	ask(&p, get, "", OK_HEAD FRESH "Vary: X-Kind\r\nContent-Length: 4\r\n");
+	for (size_t i = 0; i < ARRAY_LEN(questions); i++) {
+		until_failure = (unsigned)_i + 1;
+		err = explain(questions[i], response);
+		ck_assert(err == 0 || err == LARDER_ENOMEM);
+		/* Otherwise the loop's bound is not the last allocation. */
+		ck_assert(_i < 99 || (until_failure && !err));
+		until_failure = 0;
+	}
+	ck_assert_uint_eq(nfars, 1);
+	ck_assert_uint_eq(fake_store.nrows, 1);
+}
+END_TEST
+
 UNIT_MAIN("exchange/torture", tcase_add_checked_fixture(tc, rig_open, rig_close);
-          tcase_add_loop_test(tc, any_allocation_may_fail, 0, 300);)
+          tcase_add_loop_test(tc, any_allocation_may_fail, 0, 300);
+          tcase_add_loop_test(tc, any_allocation_of_an_explanation_may_fail, 0, 100);)
