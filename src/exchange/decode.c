@@ -114,19 +114,27 @@ static bool varies_by_coding(struct view head)
 
 /* ---- Beginning ---- */
 
+/* Is it the listener's to choose the coding? */
+static bool chooses(const struct exchange *x, const struct stored_answer *a)
+{
+	return (a->meta->flags & CACHE_F_RECODED) || ((a->meta->flags & CACHE_F_CODED) && x->listener->options.decode);
+}
+
+bool decode_applies(struct exchange *x, const struct stored_answer *a)
+{
+	return chooses(x, a) && unwanted(x, a) && may_transform(x, a) && a->length != 0;
+}
+
 void decode_prepare(struct exchange *x, struct stored_answer *a)
 {
-	bool recoded = a->meta->flags & CACHE_F_RECODED;
 	struct buf head;
 
-	if (!(a->meta->flags & (CACHE_F_CODED | CACHE_F_RECODED)))
-		return;
-	if (!x->listener->options.decode && !recoded)
+	if (!chooses(x, a))
 		return;
 	/* RFC 9110 §12.5.5: it depends on the field, now that we choose by it. */
 	if (!varies_by_coding(a->head))
 		BUF_ADD_LIT(&x->lines, "Vary: Accept-Encoding\r\n");
-	if (!unwanted(x, a) || !may_transform(x, a) || a->length == 0)
+	if (!decode_applies(x, a))
 		return;
 	buf_init(&head, HEAD_BYTES);
 	a->decoded = plain_head(a->head, &head) == 0;

@@ -311,6 +311,8 @@ enum fed { FED_SOME, FED_WAIT, FED_END, FED_BROKEN };
 enum fed deliver_source(struct exchange *x, uint64_t offset, uint64_t want, struct store_piece *piece);
 
 /* ---- decode.c: content codings undone for clients that do not take them ---- */
+/* Will its content be decoded for the client? Then it is read from its beginning. */
+bool decode_applies(struct exchange *x, const struct stored_answer *a);
 /* Chooses the coding for the client: adds what x->lines have to say of it, and where the content is to be decoded, makes
  * head and ETag of *a those of such an answer. */
 void decode_prepare(struct exchange *x, struct stored_answer *a);

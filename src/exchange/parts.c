@@ -216,14 +216,16 @@ void part_detach(struct exchange *x)
 static unsigned wanted(struct exchange *x, struct part *p, struct http_range *ranges)
 {
 	int64_t now = net_loop_wall_s(p->env->loop);
-	struct view etag = lines_field(buf_view(&p->head), V("ETag"));
+	struct stored_answer a = {.head = buf_view(&p->head), .meta = &p->meta, .length = p->length};
+	struct view etag = lines_field(a.head, V("ETag"));
 	unsigned n = 0;
 
 	if (x->method == HTTP_METHOD_HEAD)
 		return 0;
 	if (x->conditional && cache_precondition(x->req.head, &p->meta, etag, now) != CACHE_COND_NONE)
 		return 0;
-	if (x->ranged) {
+	/* Of what is decoded no range can be told beforehand: all of it is sent. */
+	if (x->ranged && !decode_applies(x, &a)) {
 		switch (cache_ranges(x->req.head, &p->meta, etag, p->length, now, ranges, RANGES_MAX, &n)) {
 		case HTTP_RANGE_UNSATISFIABLE:
 			return 0;

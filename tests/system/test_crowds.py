@@ -48,6 +48,16 @@ def test_killed_owners(build):
     assert figures["rounds"] == 6 and figures["whole"] > 0
 
 
+def test_ranges(build):
+    """The short form of a long one."""
+    figures = works.ranges(build, clients=12, count=60, size=24 * MEBI, longest=MEBI // 2)
+    assert figures["stored / union"] >= 1 and figures["sent for it / holes"] == 1
+
+
+def test_resumed(build):
+    assert works.resumed(build, size=10 * MEBI)["sent then / rest"] == 1
+
+
 def test_outage(build):
     """What is stored goes on without an error, the rest fails at once, and all is well when the origin is back."""
     figures = works.outage(build, clients=8, pace=15, before=0.5, away=1.5, retry=1, workers=2)

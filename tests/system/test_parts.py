@@ -1,5 +1,6 @@
 """Bodies that are stored in part (RFC 9110 §14, §15.3.7, RFC 9111 §3.3, §3.4)."""
 
+import gzip
 import json
 import random
 import re
@@ -451,3 +452,21 @@ def test_everything_that_a_cold_start_brought_is_stored(larder, origin):
         d.settle()
         assert json.loads(d.ctl("show", "--json", url, store=True).stdout)["present"] == union(wanted)
     verify(d)
+
+
+def test_a_range_of_what_is_decoded_needs_no_bytes_of_its_own(larder, origin):
+    """A range says nothing of stored bytes that are decoded on the way: the answer is the whole, read from its beginning."""
+    d = larder("forward", options=["range_fill=64k"])
+    plain = random.Random(9).randbytes(2 * MIB)
+    file = File(gzip.compress(plain, 1, mtime=0), fields=[*FIELDS, "Content-Encoding: gzip"])
+    end = len(file.body)
+    origin.on("/f", file)
+    d.get(origin.url("/f"), f"Range: bytes={MIB}-{MIB + 99}", "Accept-Encoding: gzip")
+    d.settle()
+    r = d.get(origin.url("/f"), f"Range: bytes={MIB + 500_000}-{MIB + 500_099}", "Accept-Encoding: gzip, identity;q=0")
+    assert r.status == 206 and r.body == file.body[MIB + 500_000:MIB + 500_100]
+    d.settle()
+    asked = len(file.asked)
+    r = d.get(origin.url("/f"), "Range: bytes=1200000-1200099", "Accept-Encoding: gzip;q=0")
+    assert r.status == 200 and r.body == plain
+    assert file.asked[asked:] == [(0, MIB), (MIB + 100, MIB + 500_000), (MIB + 500_100, end)]

@@ -15,6 +15,8 @@ ALL = {
     "private": (works.private, {}, {"second wave / direct": 1.4, "first wave of a sibling / direct": 1.4}),
     "private-wait": (works.private, {"wait": 200}, {"first wave / direct": 1.6, "second wave / direct": 1.4}),
     "killed": (works.killed, {}, {}),
+    "ranges": (works.ranges, {}, {"sent / union": 1.3, "sent for it / holes": 1}),
+    "resumed": (works.resumed, {}, {"sent then / rest": 1}),
     "outage": (works.outage, {}, {"stored meanwhile, longest ms": 50, "failure, longest ms": 100,
                                   "last failure after its return, s": 2}),
     "snails": (works.snails, {}, {"memory, MiB": 256}),
@@ -40,8 +42,8 @@ def show(name, figures, most):
 def main(argv):
     """The command line."""
     p = argparse.ArgumentParser(prog="tools/crowd", description="Puts crowds of clients on larder: on one object that is "
-                                "being fetched, on answers that can't be shared, on a worker that is killed, on an origin "
-                                "that goes away, and such as read a byte a second. Looks at every byte, and prints figures "
+                                "being fetched, on answers that can't be shared, on a worker that is killed, on ranges of "
+                                "what is not stored, on an origin that goes away, and such as read a byte a second. Looks at every byte, and prints figures "
                                 "beside what they ought to be. Wants a machine of its own.")
     p.add_argument("--build", default="build", help="the Meson build folder (default: build)")
     p.add_argument("--only", default=",".join(ALL), help=f"which works (default: all of {', '.join(ALL)})")

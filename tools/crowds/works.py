@@ -1,15 +1,18 @@
 """Crowds: each work starts its clients, raises AssertionError for what must never happen, and returns its figures."""
 
+import json
 import os
 import random
 import signal
 import statistics
+import threading
 import time
 from contextlib import contextmanager
 
+from harness.client import Broken
 from harness.crowd import Body, Crowd, Load
 from harness.daemon import Larder
-from harness.paced import Paced, body
+from harness.paced import Paced, body, stretch
 from harness.wait import alive, until
 
 MEBI = 1 << 20
@@ -111,6 +114,103 @@ def private(build, clients=100, size=MEBI, delay=1000, wait=0):
             figures[f"{name} / direct"] = figures[f"{name}, s"] / figures["direct, s"]
         figures["not awaited"], figures["waited out"] = d.stat("exchange.not_awaited"), d.stat("exchange.waited_out")
         return figures
+
+
+def union(ranges):
+    """How many bytes there are in any of them."""
+    total = end = 0
+    for a, b in sorted(ranges):
+        total += max(0, b - max(a, end))
+        end = max(end, b)
+    return total
+
+
+def read_whole(d, url, size):
+    """One GET, looked at as it comes; the seconds that it took."""
+    began = time.monotonic()
+    with d.client(timeout=60) as c:
+        c.send(c.compose("GET", url, ()))
+        head = c.head()
+        assert head.status == 200 and head.get("Content-Length") == str(size), head.raw
+        for at in range(0, size, MEBI):
+            end = min(at + MEBI, size)
+            assert c.exactly(end - at) == stretch(at, end), f"wrong bytes between {at} and {end}"
+    return time.monotonic() - began
+
+
+def ask_ranges(d, url, wanted, clients):
+    """Many clients get all of the ranges, each the next one that is left."""
+    queue, lock, wrong = list(wanted), threading.Lock(), []
+
+    def client():
+        try:
+            with d.client(timeout=60) as c:
+                while True:
+                    with lock:
+                        if not queue:
+                            return
+                        first, end = queue.pop()
+                    r = c.get(url, f"Range: bytes={first}-{end - 1}")
+                    assert r.status == 206 and r.body == stretch(first, end), f"{r.status}, bytes {first} to {end - 1}"
+        except Exception as e:  # told below
+            wrong.append(e)
+    threads = [threading.Thread(target=client) for _ in range(clients)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not wrong, f"{len(wrong)} clients: {wrong[0]!r}"
+
+
+def verified(d):
+    """The store is sound."""
+    r = d.ctl("verify", "--deep", store=True, timeout=300)
+    assert r.returncode == 0, r.stdout + r.stderr
+
+
+def ranges(build, clients=50, count=1000, size=1 << 30, longest=MEBI, seed=5):
+    """Ranges at random of something that nothing is known of, then all of it: its holes alone are fetched."""
+    dice = random.Random(seed)
+    with stage(build) as (d, origin):
+        path = f"/{size}/0/0/ranges/x"
+        url, wanted = origin.url(path), []
+        for _ in range(count):
+            first = dice.randrange(size)
+            wanted.append((first, min(size, first + dice.randint(1, longest))))
+        began = time.monotonic()
+        ask_ranges(d, url, wanted, clients)
+        took = time.monotonic() - began
+        sent = origin.figures()[path]["bytes"]
+        d.settle()
+        have = json.loads(d.ctl("show", "--json", url, store=True).stdout)["present"]
+        whole = read_whole(d, url, size)
+        rest = origin.figures()[path]["bytes"] - sent
+        d.settle()
+        verified(d)
+        return {"time, s": took, "union, MiB": union(wanted) / MEBI, "sent, MiB": sent / MEBI,
+                "sent / union": sent / union(wanted), "stored / union": have / union(wanted), "whole GET, s": whole,
+                "sent for it, MiB": rest / MEBI, "sent for it / holes": rest / (size - have)}
+
+
+def resumed(build, size=100 * MEBI):
+    """An origin that dies at 70 %: the next GET fetches the rest."""
+    with stage(build) as (d, origin):
+        path = f"/{size}/0/0/dies/x"
+        with d.client(timeout=60) as c:
+            c.send(c.compose("GET", origin.url(path), ()))
+            assert c.head().status == 200
+            try:
+                c.exactly(size)
+                raise AssertionError("the answer looks whole")
+            except Broken:
+                pass
+        d.settle()
+        first = origin.figures()[path]["bytes"]
+        read_whole(d, origin.url(path), size)
+        rest = origin.figures()[path]["bytes"] - first
+        d.settle()
+        verified(d)
+        return {"sent at first, MiB": first / MEBI, "sent then, MiB": rest / MEBI, "sent then / rest": rest / (size - size * 7 // 10)}
 
 
 def owners(workers, port):

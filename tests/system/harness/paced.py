@@ -1,5 +1,6 @@
 """An origin in a process of its own that answers any /SIZE/RATE/DELAY/CONTROL/anything: a body of SIZE bytes, RATE of them a
-second (0: at once), DELAY milliseconds after the request. It knows how often and when it was asked."""
+second (0: at once), DELAY milliseconds after the request. It knows how often and when it was asked. Where CONTROL is "ranges"
+it heeds Range, and where it is "dies" its first answer breaks off after 70 %."""
 
 import hashlib
 import http.client
@@ -16,7 +17,8 @@ from pathlib import Path
 
 BLOCK = random.Random(7).randbytes(1 << 20)
 TWICE = BLOCK * 2
-CONTROL = {"fresh": "max-age=600", "private": "private", "stale": "max-age=1, stale-if-error=600", "none": "no-store"}
+CONTROL = {"fresh": "max-age=600", "private": "private", "stale": "max-age=1, stale-if-error=600", "none": "no-store",
+           "ranges": "max-age=600", "dies": "max-age=600"}
 HEARD = {"stale": -30}  # seconds: such answers are old when they come
 PIECES = 64  # a second
 
@@ -31,6 +33,15 @@ def body(path, size):
     return (seed + block * (size // len(block) + 1))[:size]
 
 
+def stretch(first, end):
+    """Bytes first to end - 1 of what holds ranges: each MiB begins with its number."""
+    parts, step = [], len(BLOCK)
+    for at in range(first - first % step, end, step):
+        block = b"%020d" % at + BLOCK[20:]
+        parts.append(block[max(first - at, 0):end - at] if at < first or end - at < step else block)
+    return b"".join(parts)
+
+
 class Site:
     """Counts and times by path."""
 
@@ -41,8 +52,9 @@ class Site:
     def note(self, path, **what):
         """Adds a request, or when its first byte went out, or its last."""
         with self.lock:
-            row = self.paths.setdefault(path, {"count": 0, "first": 0, "last": 0})
-            row["count"] += what.pop("count", 0)
+            row = self.paths.setdefault(path, {"count": 0, "first": 0, "last": 0, "bytes": 0})
+            for key in ("count", "bytes"):
+                row[key] += what.pop(key, 0)
             for key, value in what.items():
                 row[key] = row[key] or value
 
@@ -51,7 +63,25 @@ class Site:
         with self.lock:
             return json.dumps(self.paths).encode()
 
-    def answer(self, sock, target, tag):
+    def ranges(self, sock, target, size, dies, fields):
+        """What was asked for of a body that holds ranges."""
+        with self.lock:
+            dies &= self.paths[target]["count"] == 1
+        asked = fields.get("range", "").removeprefix("bytes=").split("-")
+        part = len(asked) == 2 and fields.get("if-range", '"e"') == '"e"'
+        first, end = (int(asked[0]), min(int(asked[1] or size) + 1, size)) if part else (0, size)
+        sock.sendall((f"HTTP/1.1 {'206 Partial Content' if part else '200 OK'}\r\nDate: {formatdate(usegmt=True)}\r\n"
+                      f"ETag: \"e\"\r\nCache-Control: max-age=600\r\nContent-Length: {end - first}\r\n" +
+                      (f"Content-Range: bytes {first}-{end - 1}/{size}\r\n" if part else "") + "\r\n").encode())
+        upto = size * 7 // 10 if dies else end
+        for at in range(first, upto, len(BLOCK)):
+            data = stretch(at, min(at + len(BLOCK), upto))
+            self.note(target, bytes=len(data))
+            sock.sendall(data)
+        if dies:
+            raise OSError("it dies")
+
+    def answer(self, sock, target, fields):
         """One answer."""
         if target == "/figures":
             data = self.figures()
@@ -60,8 +90,11 @@ class Site:
         size, rate, delay, control = target.split("/")[1:5]
         self.note(target, count=1)
         time.sleep(int(delay) / 1000)
+        if control in ("ranges", "dies"):
+            self.ranges(sock, target, int(size), control == "dies", fields)
+            return
         date = formatdate(time.time() + HEARD.get(control, 0), usegmt=True)
-        same = tag == '"e"'
+        same = fields.get("if-none-match") == '"e"'
         head = (f"HTTP/1.1 {'304 Not Modified' if same else '200 OK'}\r\nDate: {date}\r\nETag: \"e\"\r\n"
                 f"Cache-Control: {CONTROL[control]}\r\n" + ("" if same else f"Content-Length: {size}\r\n") + "\r\n")
         sock.sendall(head.encode())
@@ -96,7 +129,7 @@ class Site:
                 fields = dict(line.lower().split(": ", 1) for line in lines[1:])
                 target = lines[0].split(" ")[1]
                 path = target if target.startswith("/") else "/" + target.split("/", 3)[3]
-                self.answer(sock, path, fields.get("if-none-match"))
+                self.answer(sock, path, fields)
         except OSError:
             pass
         finally:
@@ -149,7 +182,7 @@ class Paced:
         return "/" + url.split("/", 3)[3]
 
     def figures(self):
-        """{path: {"count", "first", "last"}}, the times by the monotonic clock."""
+        """{path: {"count", "first", "last", "bytes"}}, the times by the monotonic clock; bytes only of what holds ranges."""
         c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
             c.request("GET", "/figures")
