@@ -44,6 +44,8 @@ int http_uri_parse(struct view text, struct http_target *out);
  * upper case; not where a "%" begins no escape, so that no two targets meet
  * in a key that no rule makes equal). 0 or the buffer's error. */
 int http_target_key(const struct http_target *t, struct buf *out);
+/* Is every "%" the beginning of an escape (RFC 3986 §2.1)? */
+bool http_escapes_valid(struct view v);
 /* Removes dot segments in place from a path that begins with "/" (RFC 3986 §5.2.4); its new length. */
 size_t http_path_remove_dots(char *path, size_t len);
 /* Resolves a URI reference (Location, Content-Location) against a target (RFC 3986 §5.2), without its

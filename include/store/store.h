@@ -109,10 +109,6 @@ struct store_hit {
 
 enum { STORE_NONE = 0, STORE_FOUND = 1, STORE_VARIES = 2, STORE_COLD = 3, STORE_PART = 4 };
 #define STORE_LISTS_MAX 4
-/* The Vary list and selecting text of a response that has no Vary, where others of its key do. No response has that list;
- * cache_vary_select makes the text of it. */
-#define STORE_ANY      V("*")
-#define STORE_ANY_TEXT V("*\n")
 
 /* Looks the key up under a selecting text. STORE_FOUND: *hit holds a read transaction until
  * store_hit_done, which must come before the function that looked up returns to the loop.
@@ -205,14 +201,6 @@ int store_commit(struct store *s, const struct store_key *key, const struct stor
 /* Replaces head, meta and tags of the record `id`, keeping its body. Done with LARDER_ENOENT if it is gone. */
 int store_update(struct store *s, const struct store_key *key, const struct store_record *record,
                  uint64_t id, store_done_fn *done, void *arg);
-/* Makes the body of record `id`, which stands under the selecting text `from`, another variant's, too: the one that
- * `record` (head, meta, Vary list, selecting text) describes. Done with LARDER_ENOENT if it is gone. */
-int store_alias(struct store *s, const struct store_key *key, const struct store_record *record,
-                struct view from, uint64_t id, store_done_fn *done, void *arg);
-/* Gives record `id`, which stands where `from`'s Vary list and selecting text say, the place, head, meta and tags of
- * `record`, whose Vary list is another one, and not empty. A part is removed instead. Done with LARDER_ENOENT if it is gone. */
-int store_move(struct store *s, const struct store_key *key, const struct store_record *record,
-               const struct store_record *from, uint64_t id, store_done_fn *done, void *arg);
 /* Removes the record `id` alone, which stands where `record`'s Vary list and selecting text say. Done with
  * LARDER_ENOENT if it is gone. */
 int store_remove_one(struct store *s, const struct store_key *key, const struct store_record *record,

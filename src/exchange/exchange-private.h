@@ -17,6 +17,7 @@
 #include "board.h"
 #include "exchange/explain.h"
 #include "log/log.h"
+#include "store/variants.h"
 
 #define EXCHANGE_MAGIC 0x45584348u
 #define FILL_MAGIC     0x46494c4cu
@@ -485,8 +486,8 @@ void fill_left(struct fill *f);
 void fill_send_back(struct exchange *x, bool alone);
 /* From now on invalidations of its key find it. `joinable`: so do those who ask for the same. */
 void fill_enter_table(struct fill *f, bool joinable);
-/* Marks running fills of a key as outdated. */
-void fill_invalidate(struct exchange_env *env, const struct store_key *key);
+/* Marks running fills of a key as outdated. `soft`: what is stored of it becomes stale, and stays. */
+void fill_invalidate(struct exchange_env *env, const struct store_key *key, bool soft);
 
 /* fill_body.c: the body between the origin and its readers */
 extern const struct origin_handlers fill_handlers;

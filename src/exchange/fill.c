@@ -176,7 +176,7 @@ void fill_left(struct fill *f)
 		stop(f);
 }
 
-void fill_invalidate(struct exchange_env *env, const struct store_key *key)
+void fill_invalidate(struct exchange_env *env, const struct store_key *key, bool soft)
 {
 	struct fill *f;
 
@@ -186,7 +186,7 @@ void fill_invalidate(struct exchange_env *env, const struct store_key *key)
 		f->invalidated = true;
 		share_shut(f);
 	}
-	part_invalidate(env, key);
+	part_invalidate(env, key, soft);
 	if (env->board)
 		board_invalidate(env->board, key->hash);
 }

@@ -197,7 +197,13 @@ void fill_freshen_others(struct fill *f, const struct http_head *res304)
 /* The stored response that the request would get, were it a GET. */
 static bool find_for_get(struct fill *f, struct store_hit *hit)
 {
-	return f->first && lookup_found(lookup_now(f->first, hit));
+	enum cache_reason why = f->first ? f->first->why : CACHE_USE_URI_MISS;
+	bool found = f->first && lookup_found(lookup_now(f->first, hit));
+
+	/* Why the origin was asked has been settled. */
+	if (f->first)
+		f->first->why = why;
+	return found;
 }
 
 void fill_update_by_head(struct fill *f, const struct http_head *res)

@@ -73,7 +73,7 @@ static void remove_target(struct fill *f, const struct http_target *t)
 	if (exchange_key_text(f->listener, t, &text) == 0) {
 		store_key_init(f->env->store, buf_view(&text), &key);
 		remove_companions(f, &key);
-		fill_invalidate(f->env, &key);
+		fill_invalidate(f->env, &key, false);
 		stat_add(&f->env->stats->invalidations, 1);
 		if (store_remove(f->env->store, &key, on_removed, f) == 0) {
 			f->removing++;

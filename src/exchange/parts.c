@@ -491,12 +491,25 @@ void part_finish(struct part *p)
 	part_unref(p);
 }
 
-void part_invalidate(struct exchange_env *env, const struct store_key *key)
+/* As the store does it to the record. */
+static void soften(struct part *p)
+{
+	int64_t now = net_loop_wall_s(p->env->loop);
+
+	if (cache_ttl(&p->meta, now) > 0)
+		p->meta.lifetime = cache_age(&p->meta, now);
+}
+
+void part_invalidate(struct exchange_env *env, const struct store_key *key, bool soft)
 {
 	struct part *p;
 
 	LIST_FOREACH(p, bucket(env, key->hash), link) {
-		if (view_eq(p->key.text, key->text))
+		if (!view_eq(p->key.text, key->text))
+			continue;
+		if (soft && p->id)
+			soften(p);
+		else
 			p->dead = true;
 	}
 }

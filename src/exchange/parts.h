@@ -100,8 +100,8 @@ void part_describe(struct part *p, struct store_record *r, bool head);
 void part_kill(struct part *p, bool changed);
 /* Makes it a body like others once all is there. */
 void part_finish(struct part *p);
-/* Unsafe requests outdate it. */
-void part_invalidate(struct exchange_env *env, const struct store_key *key);
+/* Unsafe requests outdate it, and purges. `soft`: its record stays, to be validated. */
+void part_invalidate(struct exchange_env *env, const struct store_key *key, bool soft);
 /* The environment ends. */
 void part_orphan_all(struct exchange_env *env);
 /* The strong validator of a response, for If-Range (RFC 9110 §8.8.1, §13.1.5); empty if it has none. */

@@ -332,6 +332,11 @@ int part_fetch_need(struct part *p, struct exchange *x, uint64_t offset, uint64_
 		x->collapsed = !x->part_fetched;
 		return 0;
 	}
+	/* A 304 may have weakened its tag: then nothing that comes could be put to it (RFC 9110 §13.1.5). */
+	if (!part_validator(buf_view(&p->head), &p->meta).len) {
+		part_kill(p, false);
+		return LARDER_EAGAIN;
+	}
 	ret = admit(p, x);
 	if (ret)
 		return ret < 0 ? ret : 0;

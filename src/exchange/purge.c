@@ -81,7 +81,7 @@ static void purge_url(struct exchange *x, struct purging *p)
 
 	store_key_init(s, buf_view(&x->key_text), &x->key);
 	/* What is being fetched for it is not stored. */
-	fill_invalidate(x->env, &x->key);
+	fill_invalidate(x->env, &x->key, p->soft);
 	note(p, store_purge_key(s, &x->key, p->soft, on_purged, p));
 }
 

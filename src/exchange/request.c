@@ -203,11 +203,11 @@ static int target_text(struct exchange *x, struct arena *arena, struct view *out
 	if (view_eq(t->path, V("*")))
 		return 0;
 	if (prefix.len && has_dot_segments(t->path)) {
+		if (!http_escapes_valid(t->path))
+			return LARDER_EINVAL; /* who knows what its origin makes of it */
 		err = plain_path(t, arena, out);
 		if (err)
 			return err;
-		if (has_dot_segments(*out))
-			return LARDER_EINVAL; /* escapes that are none keep it from being made plain */
 	}
 	if (!prefix.len && !bare)
 		return 0;

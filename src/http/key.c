@@ -8,8 +8,7 @@ static bool is_escape(struct view v)
 	       http_char_is(v.ptr[2], HTTP_HEX);
 }
 
-/* Is every "%" the beginning of an escape? */
-static bool escapes_valid(struct view v)
+bool http_escapes_valid(struct view v)
 {
 	for (size_t at = view_find(v, '%'); at < v.len; at = view_find(v, '%')) {
 		v = view_from(v, at);
@@ -97,7 +96,7 @@ int http_target_key(const struct http_target *t, struct buf *out)
 	/* Dot segments stay: they are sent as they came (RFC 9110 §7.7), and an origin may make something of "/x/../y"
 	 * that is not "/y". A target with a stray "%" is no URI: decoding a part of it could make it
 	 * equal to another one, so it is a key as it stands. */
-	if (view_find(t->path, '%') == t->path.len || !escapes_valid(t->path))
+	if (view_find(t->path, '%') == t->path.len || !http_escapes_valid(t->path))
 		return buf_addv(out, t->path);
 	return add_decoded(t->path, out);
 }

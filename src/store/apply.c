@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "purge.h"
+#include "store/variants.h"
 
 static struct hash128 target(const struct write *w, const struct op *op)
 {

@@ -1,6 +1,7 @@
 /* Requests to the writer, made on the loop. */
 #include <stdlib.h>
 
+#include "store/variants.h"
 #include "tags.h"
 
 void op_free(struct op *op)

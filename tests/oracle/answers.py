@@ -164,7 +164,8 @@ class Comparison:
             parts = seen.body.split(b"--" + boundary)[1:-1]
             ranges = [self.part(p.split(b"\r\n\r\n", 1)) for p in parts]
             self.carried(NEEDED_IN_304 if self.q.fields.has("if-range") else None)
-            self.findings = [f for f in self.findings if f.kind not in ("content-type changed", "content-type added")]
+            self.findings = [f for f in self.findings if f.kind not in ("content-type changed", "content-type added",
+                                                                          "content-type of a 304 not taken")]   # RFC 9110 15.3.7.2
         else:
             ranges = [self.piece(seen.fields.get("content-range"), seen.body)]
             self.length(len(seen.body))

@@ -167,12 +167,14 @@ class Judge:
             self.most_recent(best.s, q, now, seen)
 
     def most_recent(self, s, q, now, seen):
-        """RFC 9111 section 4: of several, the most recent by Date."""
+        """RFC 9111 section 4: of several, the most recent by Date; but one that has a Vary before those that lack it (4.1)."""
         _, mine = date_field(s.fields, "date", s.got[1])
         place = self.known.index(s)
         for other in self.known[place + 1:]:
             _, date = date_field(other.fields, "date", other.got[1])
             kept = other.id in self.stored
+            if s.fields.has("vary") and not other.fields.has("vary"):
+                continue
             if other.id != s.id and mine is not None and date is not None and date > mine + 1 and not reuse(other, q, now):
                 self.say("must" if kept else "cautious", "not the most recent", "RFC 9111 4", other.id, self.summary(seen))
                 return

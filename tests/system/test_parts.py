@@ -319,6 +319,36 @@ def test_a_stale_part_is_validated(larder, origin):
     verify(d)
 
 
+def test_a_soft_purge_of_a_part_in_use(larder, origin):
+    """It is validated by newcomers; who reads it goes on."""
+    d = larder("forward", options=["range_fill=64k", "purge_from=127.0.0.1"])
+    file = File(body_of(4 * MIB))
+    origin.on("/f", file)
+    url, wrong = origin.url("/f"), []
+    judge(ranged(d, url, MIB, MIB + 1000), file, MIB, MIB + 1000)
+    d.settle()
+    file.gate = threading.Event()
+
+    def read():
+        try:
+            judge(ranged(d, url, 2 * MIB, 3 * MIB), file, 2 * MIB, 3 * MIB)
+        except Exception as e:  # told below
+            wrong.append(e)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    until(lambda: file.sent >= MIB // 2, "the first half of the hole")
+    with d.client() as c:
+        assert c.request("PURGE", url, ["Soft-Purge: 1"]).body == b"marked 1 responses stale\n"
+    r = ranged(d, url, MIB, MIB + 1000)
+    judge(r, file, MIB, MIB + 1000)
+    assert origin.last("/f").get("If-None-Match") == '"v1"' and r.cache.get("fwd-status") == 304, r.raw
+    file.gate.set()
+    reader.join(60)
+    assert not wrong and file.sent == MIB + 1000
+    verify(d)
+
+
 def test_a_removed_part_is_gone(small, origin):
     file = File(body_of(2 * MIB))
     origin.on("/f", file)

@@ -1,5 +1,6 @@
 /* Variants and purges, in the store that a test plays. */
 #include "shelf.h"
+#include "store/variants.h"
 
 void store_variants(struct store *s, const struct store_key *key, unsigned max,
                     bool (*each)(void *arg, const struct store_record *r), void *arg)

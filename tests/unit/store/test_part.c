@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "cache/rules.h"
+#include "store/variants.h"
 
 #define MIB   (1u << 20)
 #define LARGE (2 * MIB)
