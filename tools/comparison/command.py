@@ -74,6 +74,9 @@ async def ask_one(origin, bench, kind, rows, stories):
         await asyncio.to_thread(server.start)
         await asyncio.to_thread(peers.wait_ready, server)
         results = await play_all(origin, server, rows, say, stories)
+        await asyncio.to_thread(server.stop)
+        if said := server.complaint():
+            raise Failure(f"{server.name} complained: {said}")
     finally:
         await asyncio.to_thread(server.remove if not bench.keep else server.stop)
     say(f"{server.title} {server.version(bench)}: {time.monotonic() - begun:.0f} s")
