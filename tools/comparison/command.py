@@ -41,6 +41,7 @@ def options_of(args):
     add("--larder", metavar="FILE", default=str(TOP / "build/release/src/main/larder"), help="the larder to compare (build/release's)")
     add("--larder-option", metavar="NAME=VALUE", action="append", default=[], help="an option for larder (-o)")
     add("--json", metavar="FILE", help="write every verdict with its reason there")
+    add("--from", metavar="FILE", dest="source", help="tell of what --json wrote there, and ask nobody")
     add("--man", metavar="FILE", help="write the rows of the manual's table there (man/comparison.def)")
     add("--rows", action="store_true", help="show every program's verdict for every scenario")
     add("--story", action="store_true", help="show all requests and answers (best with --only and --servers)")
@@ -73,6 +74,9 @@ async def ask_one(origin, bench, kind, rows, stories):
         await asyncio.to_thread(server.start)
         await asyncio.to_thread(peers.wait_ready, server)
         results = await play_all(origin, server, rows, say, stories)
+        await asyncio.to_thread(server.stop)
+        if said := server.complaint():
+            raise Failure(f"{server.name} complained: {said}")
     finally:
         await asyncio.to_thread(server.remove if not bench.keep else server.stop)
     say(f"{server.title} {server.version(bench)}: {time.monotonic() - begun:.0f} s")
@@ -126,8 +130,8 @@ def main(args):
         return 0
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        results, versions = run(options, names, rows)
-    except (Failure, OSError, asyncio.TimeoutError) as e:
+        date, results, versions = report.read(options.source, rows) if options.source else (report.today(), *run(options, names, rows))
+    except (Failure, OSError, KeyError, ValueError, asyncio.TimeoutError) as e:
         say(f"tools/compare: {e or 'took too long'}")
         return 2
     except KeyboardInterrupt:
@@ -135,7 +139,7 @@ def main(args):
     if options.test:
         return report.tested(rows, results["larder"])
     if options.json:
-        Path(options.json).write_text(json.dumps(report.document(rows, results, versions), indent=1) + "\n")
+        Path(options.json).write_text(json.dumps(report.document(date, rows, results, versions), indent=1) + "\n")
     if options.man:
-        Path(options.man).write_text(report.manual(rows, results, versions))
+        Path(options.man).write_text(report.manual(date, rows, results, versions))
     return 1 if report.tell(rows, results, versions, options.rows) else 0

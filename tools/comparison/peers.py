@@ -38,6 +38,10 @@ class Peer:
         user = "#-1" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
         return {"dir": self.dir, "port": self.port, "origin": self.origin, "user": user, "modules": "/usr/lib/apache2/modules"}
 
+    def complaint(self):
+        """What it said that makes its verdicts void."""
+        return ""
+
     def template(self, source, target, **more):
         """Fills a template of this folder in."""
         (self.dir / target).write_text(Template((TEMPLATES / source).read_text()).substitute(self.values(), **more))
@@ -61,9 +65,17 @@ class Larder(Peer, servers.Larder):
             command += ["-o", option]
         return command
 
+    def environment(self):
+        return {"ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=1"}
+
+    def complaint(self):
+        """What a sanitizer or a failed check said."""
+        found = re.search(r"(AddressSanitizer|ThreadSanitizer|runtime error:|check failed).*(\n.*){0,12}", self.log.read_text("utf-8", "replace"))
+        return found.group(0) if found else ""
+
     @classmethod
     def version(cls, bench):
-        done = subprocess.run([bench.larder, "-V"], capture_output=True, text=True, check=False, env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"})
+        done = subprocess.run([bench.larder, "-V"], capture_output=True, text=True, check=False)
         match = re.search(r"\d+\.\d+(\.\d+)*", done.stdout)
         return match.group(0) if match else ""
 

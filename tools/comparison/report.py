@@ -1,6 +1,8 @@
 """What came of it: tables for the terminal, JSON, and the rows of the manual's table."""
 
+import json
 import time
+from pathlib import Path
 
 import peers
 import scenarios
@@ -101,9 +103,26 @@ def listed(rows):
     print(f"{len(rows)} scenarios, {sum(s.level != MAY for s in rows)} of them must or should")
 
 
-def document(rows, results, versions):
+def today():
+    """The date of a run."""
+    return time.strftime("%Y-%m-%d", time.gmtime())
+
+
+def read(path, rows):
+    """What document() made: date, verdicts, versions. KeyError: not about one of these rows."""
+    data = json.loads(Path(path).read_text("utf-8"))
+    told_of = {s["name"]: s["verdicts"] for s in data["scenarios"]}
+    words = {True: {"right": "yes", "wrong": "no"}, False: {"yes": "right", "no": "wrong"}}
+    results = {n: {} for n in data["versions"]}
+    for s in rows:
+        for n, verdict in told_of[s.name].items():
+            results[n][s.name] = (words[s.level == MAY].get(verdict["verdict"], verdict["verdict"]), verdict["why"])
+    return data["date"], results, data["versions"]
+
+
+def document(date, rows, results, versions):
     """For machines."""
-    return {"date": time.strftime("%Y-%m-%d", time.gmtime()), "versions": versions, "scenarios": [
+    return {"date": date, "versions": versions, "scenarios": [
         {"name": s.name, "category": s.category, "rfc": s.at, "level": s.level, "text": s.text,
          "verdicts": {n: dict(zip(("verdict", "why"), results[n][s.name])) for n in results}} for s in rows]}
 
@@ -113,11 +132,11 @@ def quoted(text):
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def manual(rows, results, versions):
+def manual(date, rows, results, versions):
     """Rows that man/gen.c includes: who was compared, then every category's sums in the same order."""
+    written, must = time.strftime("%B %-d, %Y", time.strptime(date, "%Y-%m-%d")), sum(s.level != MAY for s in rows)
     out = ["/* Made by tools/compare --man man/comparison.def. */",
-           f"COMPARED({quoted(time.strftime('%B %-d, %Y', time.gmtime()))}, {sum(s.level != MAY for s in rows)}, {sum(s.level == MAY for s in rows)}, "
-           f"{len(unreached(rows, results))})"]
+           f"COMPARED({quoted(written)}, {must}, {len(rows) - must}, {len(unreached(rows, results))})"]
     for n in results:
         title = peers.ALL[n].title
         short = title if " " not in title else n.upper()
