@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 struct option {
 	const char *room, *type, *name, *def, *min, *max, *text;
@@ -86,6 +87,10 @@ static const struct {
 #define REASON(id, token, clause, text) {#id, token, clause, text},
 #include "cache/reasons.def"
 #undef REASON
+}, clauses[] = {
+#define CLAUSE(id, token, clause, text) {#id, token, clause, text},
+#include "cache/clauses.def"
+#undef CLAUSE
 };
 
 static const struct {
@@ -331,6 +336,21 @@ static void put_reasons(const char *which)
 	fputs(".El\n", stdout);
 }
 
+/* The rules of one kind: life, rule or field. */
+static void put_clauses(const char *which)
+{
+	fputs(".Bl -tag -width stale-while-revalidate -compact\n", stdout);
+	for (size_t i = 0; i < COUNT(clauses); i++) {
+		if (strncasecmp(clauses[i].id, which, strlen(which)) != 0)
+			continue;
+		printf(".It Li %s\n", clauses[i].token);
+		put_text(clauses[i].text, true);
+		if (strcmp(clauses[i].clause, "-") != 0)
+			printf("(RFC %s)\n", clauses[i].clause);
+	}
+	fputs(".El\n", stdout);
+}
+
 static void put_requirement(size_t i)
 {
 	printf(".It Li %s%s%s\n", requirements[i].section, *requirements[i].level ? " " : "", requirements[i].level);
@@ -428,6 +448,8 @@ static int expand(const char *line)
 		put_fields();
 	else if (strcmp(what, "reasons") == 0)
 		put_reasons(room);
+	else if (strcmp(what, "clauses") == 0)
+		put_clauses(room);
 	else if (strcmp(what, "requirements") == 0)
 		put_requirements();
 	else if (strcmp(what, "comparison") != 0 || put_comparison(room))

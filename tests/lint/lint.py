@@ -248,6 +248,10 @@ def man_pages(build):
         token = re.search(r'"([^"]+)"', row).group(1)
         if token not in text.get("larder-cache.7", ""):
             yield f"larder-cache(7) does not mention the reason {token}"
+    for row in rows(TOP / "include/cache/clauses.def", "CLAUSE"):
+        token = re.search(r'"([^"]+)"', row).group(1)
+        if f".It Li {token}\n" not in text.get("larderctl.8", ""):
+            yield f"larderctl(8) does not mention the rule {token}"
 
 
 @check
