@@ -264,6 +264,28 @@ def test_invalidation_of_what_the_answer_names(proxy, origin, where):
     assert proxy.get(origin.url("/i")).body == b"2"
 
 
+# (where the origin is, what is stored, the unsafe request's target, its answer's fields, is it gone?)
+@pytest.mark.parametrize("prefix, stored, target, fields, gone", [
+    ("", "/i", "/x/../i", [], True),
+    ("", "/x/../i", "/x/../i", [], True),
+    ("", "/i?q=/a/../b", "/x/%2e%2E/./i?q=/a/../b", [], True),
+    ("", "/i?q=b", "/x/../i?q=/a/../b", [], False),
+    ("", "/i", "/post", ["Location: /x/%2e%2e/i"], True),
+    ("", "/x/i", "/x/../i", [], False),
+    ("/pre/fix", "/i", "/x/../i", [], True),
+])
+def test_dot_segments_do_not_hide_what_is_invalidated(larder, origin, prefix, stored, target, fields, gone):
+    """RFC 9110 §4.2.3, RFC 9111 §4.4"""
+    origin.on("*", lambda q, c: answer("x", fields=[FRESH] if q.method == "GET" else fields))
+    d = larder(f"reverse,{origin.url(prefix)}")
+    assert not d.get(stored, host="www.example").cache.get("hit")
+    d.settle()
+    assert d.get(stored, host="www.example").cache.get("hit")
+    with d.client() as c:
+        assert c.request("PUT", target, body=b"b", host="www.example").status == 200
+    assert (not d.get(stored, host="www.example").cache.get("hit")) == gone
+
+
 def test_other_hosts_are_not_invalidated(proxy, origins):
     a, b = origins(), origins()
     a.on("/i", answer("1", fields=[FRESH]))
