@@ -288,6 +288,7 @@ static void on_tls_event(const SSL *ssl, int where, int what)
 /* Lets the transfer know of the connection's end. */
 static void watch_end(struct origin_transfer *t, struct origin_conn *c)
 {
+	connection_forget_end(t); /* of the connection before, where libcurl repeats */
 	if (c->ends)
 		connection_forget_end(c->ends);
 	c->ends = t;
