@@ -233,12 +233,12 @@ void fill_update_by_head(struct fill *f, const struct http_head *res)
 	store_hit_done(f->env->store, &hit);
 }
 
-/* RFC 9111 §4.3.4. One without a validator, to a request with whatever conditions, can only mean what has none. */
+/* RFC 9111 §4.3.4. One without a validator names nothing: "If-None-Match: *" or a date of the client's choice brings a 304
+ * for content that is not what is stored. */
 static bool told_of(const struct http_head *stored, const struct cache_meta *meta, const struct http_head *res304)
 {
-	if (!http_find(res304, HTTP_ETAG, 0) && !http_find(res304, HTTP_LAST_MODIFIED, 0))
-		return !(meta->flags & (CACHE_F_ETAG | CACHE_F_LAST_MODIFIED));
-	return cache_304_selects(stored, meta, res304);
+	return (http_find(res304, HTTP_ETAG, 0) || http_find(res304, HTTP_LAST_MODIFIED, 0)) &&
+	       cache_304_selects(stored, meta, res304);
 }
 
 void fill_update_by_304(struct fill *f, const struct http_head *res)
