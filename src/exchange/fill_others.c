@@ -206,6 +206,18 @@ static bool find_for_get(struct fill *f, struct store_hit *hit)
 	return found;
 }
 
+/* What the client has been told of is not answered with afterwards: the head waits for it. */
+static void outdate(struct fill *f, struct store_record *r)
+{
+	r->meta.lifetime = 0;
+	r->purges = f->purges;
+	r->soon = true;
+	if (store_update(f->env->store, &f->key, r, r->id, fill_on_settled, f) == 0) {
+		f->removing++;
+		fill_ref(f);
+	}
+}
+
 void fill_update_by_head(struct fill *f, const struct http_head *res)
 {
 	struct store_record r;
@@ -222,11 +234,7 @@ void fill_update_by_head(struct fill *f, const struct http_head *res)
 		if (cache_head_selects(&stored, &r.meta, r.length, res)) {
 			commit_fate(f, &r, freshen(f, &r, &stored, res, &head, &meta), &head, &meta);
 		} else if (!http_find(&f->req, HTTP_AUTHORIZATION, 0) && cache_ttl(&r.meta, f->info.response_time) > 0) {
-			meta = r.meta;
-			meta.lifetime = 0;
-			buf_addv(&head, r.head);
-			if (!head.err)
-				commit_fate(f, &r, CACHE_UPDATE, &head, &meta);
+			outdate(f, &r);
 		}
 	}
 	buf_fini(&head);

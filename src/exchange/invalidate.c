@@ -13,7 +13,7 @@ static void done(struct fill *f, int err)
 	fill_unref(f);
 }
 
-static void on_removed(void *arg, int err)
+void fill_on_settled(void *arg, int err)
 {
 	done(arg, err);
 }
@@ -72,7 +72,7 @@ static void remove_key(struct fill *f, struct view text)
 	remove_companions(f, &key);
 	fill_invalidate(f->env, &key, false);
 	stat_add(&f->env->stats->invalidations, 1);
-	if (store_remove(f->env->store, &key, on_removed, f) == 0) {
+	if (store_remove(f->env->store, &key, fill_on_settled, f) == 0) {
 		f->removing++;
 		fill_ref(f);
 	} else {
