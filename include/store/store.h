@@ -95,6 +95,7 @@ struct store_record {
 	const uint32_t *revoked;
 	uint32_t revoked_was;
 	uint64_t purges; /* store_purges() when its fetch began: what was purged since is not stored either */
+	bool soon;       /* for store_update: somebody waits for it, so it does not wait for others */
 };
 
 struct store_file; /* an open body file, counted */

@@ -542,6 +542,8 @@ void fill_commit_update(struct fill *f);
 
 /* invalidate.c: removes what an answer to an unsafe request ends, which it waits for */
 void fill_remove_invalidated(struct fill *f, const struct http_head *head);
+/* For what the store does while the head is held: counted in f->removing, with a reference on the fill. */
+void fill_on_settled(void *arg, int err);
 
 /* fill_others.c: what an answer says of other responses that are stored */
 

@@ -206,6 +206,18 @@ static bool find_for_get(struct fill *f, struct store_hit *hit)
 	return found;
 }
 
+/* What the client has been told of is not answered with afterwards: the head waits for it. */
+static void outdate(struct fill *f, struct store_record *r)
+{
+	r->meta.lifetime = 0;
+	r->purges = f->purges;
+	r->soon = true;
+	if (store_update(f->env->store, &f->key, r, r->id, fill_on_settled, f) == 0) {
+		f->removing++;
+		fill_ref(f);
+	}
+}
+
 void fill_update_by_head(struct fill *f, const struct http_head *res)
 {
 	struct store_record r;
@@ -222,23 +234,19 @@ void fill_update_by_head(struct fill *f, const struct http_head *res)
 		if (cache_head_selects(&stored, &r.meta, r.length, res)) {
 			commit_fate(f, &r, freshen(f, &r, &stored, res, &head, &meta), &head, &meta);
 		} else if (!http_find(&f->req, HTTP_AUTHORIZATION, 0) && cache_ttl(&r.meta, f->info.response_time) > 0) {
-			meta = r.meta;
-			meta.lifetime = 0;
-			buf_addv(&head, r.head);
-			if (!head.err)
-				commit_fate(f, &r, CACHE_UPDATE, &head, &meta);
+			outdate(f, &r);
 		}
 	}
 	buf_fini(&head);
 	store_hit_done(f->env->store, &hit);
 }
 
-/* RFC 9111 §4.3.4. One without a validator, to a request with whatever conditions, can only mean what has none. */
+/* RFC 9111 §4.3.4. One without a validator names nothing: "If-None-Match: *" or a date of the client's choice brings a 304
+ * for content that is not what is stored. */
 static bool told_of(const struct http_head *stored, const struct cache_meta *meta, const struct http_head *res304)
 {
-	if (!http_find(res304, HTTP_ETAG, 0) && !http_find(res304, HTTP_LAST_MODIFIED, 0))
-		return !(meta->flags & (CACHE_F_ETAG | CACHE_F_LAST_MODIFIED));
-	return cache_304_selects(stored, meta, res304);
+	return (http_find(res304, HTTP_ETAG, 0) || http_find(res304, HTTP_LAST_MODIFIED, 0)) &&
+	       cache_304_selects(stored, meta, res304);
 }
 
 void fill_update_by_304(struct fill *f, const struct http_head *res)

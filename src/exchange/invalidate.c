@@ -13,7 +13,7 @@ static void done(struct fill *f, int err)
 	fill_unref(f);
 }
 
-static void on_removed(void *arg, int err)
+void fill_on_settled(void *arg, int err)
 {
 	done(arg, err);
 }
@@ -63,25 +63,46 @@ static void remove_companions(struct fill *f, const struct store_key *key)
 	buf_fini(&names);
 }
 
-static void remove_target(struct fill *f, const struct http_target *t)
+static void remove_key(struct fill *f, struct view text)
 {
 	static uint64_t told;
 	struct store_key key;
-	struct buf text;
+
+	store_key_init(f->env->store, text, &key);
+	remove_companions(f, &key);
+	fill_invalidate(f->env, &key, false);
+	stat_add(&f->env->stats->invalidations, 1);
+	if (store_remove(f->env->store, &key, fill_on_settled, f) == 0) {
+		f->removing++;
+		fill_ref(f);
+	} else {
+		log_limited(&told, LOG_L_WARNING, "could not invalidate: %.*s", VFMT(key.text));
+	}
+}
+
+/* RFC 9110 §4.2.3: a URI with dot segments and the one without them are equivalent, and most origins take both for the
+ * same. Each has a key of its own; what changes the one changes the other. */
+static void remove_target(struct fill *f, const struct http_target *t)
+{
+	struct buf text, plain;
+	struct view path, query;
 
 	buf_init(&text, KEY_BYTES);
+	buf_init(&plain, KEY_BYTES);
 	if (exchange_key_text(f->listener, t, &text) == 0) {
-		store_key_init(f->env->store, buf_view(&text), &key);
-		remove_companions(f, &key);
-		fill_invalidate(f->env, &key, false);
-		stat_add(&f->env->stats->invalidations, 1);
-		if (store_remove(f->env->store, &key, on_removed, f) == 0) {
-			f->removing++;
-			fill_ref(f);
-		} else {
-			log_limited(&told, LOG_L_WARNING, "could not invalidate: %.*s", VFMT(key.text));
-		}
+		size_t from = store_key_origin(buf_view(&text)).len;
+
+		remove_key(f, buf_view(&text));
+		path = view_from(buf_view(&text), from);
+		query = view_from(path, view_find(path, '?'));
+		buf_add(&plain, text.data, text.len - query.len);
+		if (!plain.err)
+			plain.len = from + http_path_remove_dots(plain.data + from, plain.len - from);
+		buf_addv(&plain, query);
+		if (!plain.err && !view_eq(buf_view(&plain), buf_view(&text)))
+			remove_key(f, buf_view(&plain));
 	}
+	buf_fini(&plain);
 	buf_fini(&text);
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "store/purge.h"
+#include "store/variants.h"
 
 /* What strangers wrote: bytes beyond ASCII as \u00HH, as larderctl's other commands do. */
 static void put_string(struct buf *out, struct view text)
@@ -129,7 +130,7 @@ static void variants(struct buf *out, const struct exchange_explanation *e)
 		name(out, NULL);
 		buf_addc(out, '{');
 		number(out, "variant", v->number);
-		lines(out, "selecting", v->record.selecting);
+		lines(out, "selecting", view_eq(v->record.vary, STORE_ANY) ? V("") : v->record.selecting);
 		number(out, "status", v->record.meta.status);
 		number(out, "size", (int64_t)v->record.length);
 		phrase(out, "where", v->part ? "part" : v->blob ? "blob" : "inline");

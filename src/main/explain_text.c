@@ -6,6 +6,7 @@
 
 #include "http/framing.h"
 #include "store/purge.h"
+#include "store/variants.h"
 
 #define EXTENTS_SHOWN 16
 
@@ -148,6 +149,7 @@ static void put_selecting(struct buf *out, struct view text)
 
 static void variant(const struct exchange_explanation *e, const struct exchange_variant *v, struct buf *out)
 {
+	bool any = view_eq(v->record.vary, STORE_ANY);
 	char name[24];
 
 	snprintf(name, sizeof(name), v->number ? "variant %u" : "response", v->number);
@@ -157,7 +159,9 @@ static void variant(const struct exchange_explanation *e, const struct exchange_
 		buf_printf(out, "%" PRIu64 " of them stored, ", v->present);
 	BUF_ADD_LIT(out, "Date ");
 	put_date(out, v->record.meta.date);
-	if (v->record.selecting.len) {
+	if (any) {
+		BUF_ADD_LIT(out, ", for any request");
+	} else if (v->record.selecting.len) {
 		BUF_ADD_LIT(out, ", for ");
 		put_selecting(out, v->record.selecting);
 	}
@@ -169,6 +173,8 @@ static void variant(const struct exchange_explanation *e, const struct exchange_
 		BUF_ADD_LIT(out, ", compressed by larder");
 	if (is_selected(e, v)) {
 		BUF_ADD_LIT(out, ": selected");
+	} else if (v->matches && any && e->selected) {
+		BUF_ADD_LIT(out, ": matches, but so does one with Vary");
 	} else if (v->matches) {
 		buf_addv(out, e->selected ? V(": matches, but is not the most recent") : V(": matches"));
 	} else {

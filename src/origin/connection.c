@@ -114,6 +114,7 @@ curl_socket_t connection_open(void *arg, curlsocktype purpose, struct curl_socka
 	transfer_resolved(t);
 	if (transfer_over(t) || !addr_from_sa(&a->addr, a->addrlen, &addr))
 		return CURL_SOCKET_BAD;
+	t->counted |= t->attempts > 0;
 	if (t->attempts && !transfer_may_repeat(t))
 		return CURL_SOCKET_BAD;
 	if (t->phase != PHASE_CONNECT)
@@ -288,6 +289,7 @@ static void on_tls_event(const SSL *ssl, int where, int what)
 /* Lets the transfer know of the connection's end. */
 static void watch_end(struct origin_transfer *t, struct origin_conn *c)
 {
+	connection_forget_end(t); /* of the connection before, where libcurl repeats */
 	if (c->ends)
 		connection_forget_end(c->ends);
 	c->ends = t;
@@ -414,6 +416,7 @@ int connection_prereq(void *arg, char *ip, char *local_ip, int port, int local_p
 	}
 	if (!c->judged)
 		judge_protocol(t, c);
+	t->counted |= t->attempts > 0;
 	if (t->attempts++ > 0 && repeat(t, reused))
 		return CURL_PREREQFUNC_ABORT;
 	if (reused && check_reused(t, c))

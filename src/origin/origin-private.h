@@ -175,6 +175,7 @@ struct origin_transfer {
 
 	/* Attempts. */
 	unsigned attempts; /* in the present run of libcurl */
+	bool counted;      /* libcurl has begun one by itself */
 	bool fresh, repeated;
 	unsigned offered, refused; /* addresses */
 	struct origin_conns opening;

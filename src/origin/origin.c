@@ -146,6 +146,12 @@ static void forget_attempt(struct origin_transfer *t)
 	}
 	connection_forget_end(t);
 	t->end_matters = t->announced = false;
+	/* libcurl counts what it repeats for as long as a handle lives, and after five gives up at once. */
+	if (t->counted) {
+		curl_easy_cleanup(t->easy);
+		t->easy = NULL;
+	}
+	t->counted = false;
 	t->attempts = 0;
 	t->offered = t->refused = 0;
 	t->again = AGAIN_NO;

@@ -70,6 +70,7 @@ struct op *op_new(struct store *s, enum op_kind kind, const struct store_key *ke
 	op->revoked = from->revoked;
 	op->revoked_was = from->revoked_was;
 	op->purges = from->purges;
+	op->soon = from->soon;
 	op->rec.h.kind = RECORD_RESPONSE;
 	op->rec.h.meta = from->meta;
 	op->rec.h.length = from->length;
@@ -81,7 +82,7 @@ struct op *op_new(struct store *s, enum op_kind kind, const struct store_key *ke
 
 bool op_urgent(const struct op *op)
 {
-	return op->kind == OP_REMOVE || op->kind == OP_REMOVE_ONE || op->kind == OP_PART_DROP ||
+	return op->soon || op->kind == OP_REMOVE || op->kind == OP_REMOVE_ONE || op->kind == OP_PART_DROP ||
 	       (op->kind == OP_INSERT && op->rec.h.blob == RECORD_PART);
 }
 

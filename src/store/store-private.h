@@ -217,6 +217,7 @@ struct op {
 	struct record rec;  /* views into `text` and the spool */
 	uint64_t id;
 	struct hash128 from; /* OP_ALIAS, OP_MOVE: the row whose body it is */
+	bool soon;           /* somebody waits for it */
 	size_t bytes;        /* of the queue */
 	const uint32_t *revoked;
 	uint32_t revoked_was;

@@ -164,6 +164,23 @@ def test_304_that_is_passed_on_updates(way, method, fields, news, value):
     assert c.cache.get("hit") and c.body == b"kept" and c.get("X-A") == value
 
 
+# (name, method, the request's fields)
+@pytest.mark.parametrize("method, fields", [
+    ("HEAD", ["If-None-Match: *", "Cache-Control: no-cache"]),
+    ("GET", ["If-Match: *", "If-None-Match: *"]),
+    ("HEAD", ["If-Modified-Since: " + http_date(0), "Cache-Control: no-cache"]),
+], ids=["head any", "if-match any", "head date"])
+def test_304_that_names_nothing(way, method, fields):
+    """§4.3.4: what is stored has no validator, and the origin has changed it: the client's condition is false for that, too."""
+    way.on(answer("old", fields=["Cache-Control: max-age=5"]), answer(status=304, fields=["Cache-Control: max-age=600"]),
+           answer("new", fields=[FRESH]))
+    _, b = way.twice(then=fields, method=method)
+    assert b.status == 304 and way.count() == 2
+    way.settle()
+    c = way.ask("Cache-Control: min-fresh=60")
+    assert c.body == b"new" and way.count() == 3
+
+
 def test_304_updates_all_lines_of_a_field(way):
     _, c = freshened(way, STALE + ['ETag: "v"', "X-A: 1", "X-A: 2"], [FRESH, 'ETag: "v"', "X-A: 3"])
     assert c.cache.get("hit") and c.all("X-A") == ["3"]

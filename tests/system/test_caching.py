@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from harness.message import answer, http_date
+from harness.message import answer, chunked, http_date
 from harness.wait import until
 
 FRESH = "Cache-Control: max-age=600"
@@ -252,6 +252,27 @@ def test_invalidation(proxy, origin, method, status, invalidates):
     assert (r.body == b"2") == invalidates
 
 
+@pytest.mark.parametrize("method, raw", [
+    ("POST", answer("", fields=["X-A: b"])), ("PUT", answer("", status=201, fields=["Location: /i"])), ("DELETE", answer(status=204)),
+    ("POST", answer("", fields=["Transfer-Encoding: chunked"], length=False) + chunked([])),
+    ("POST", answer("", fields=[FRESH, "Content-Location: /i"])),
+], ids=["length", "created", "none", "chunked", "stored"])
+def test_empty_answers_that_wait_for_invalidations(proxy, origin, method, raw):
+    """The head is held until the store has them; the transfer has ended by then. The next request's answer follows."""
+    origin.on("/i", lambda q, c: raw if q.method == method else answer("got", fields=[FRESH]))
+    assert proxy.get(origin.url("/i")).body == b"got"
+    proxy.settle()
+    with proxy.client() as c:
+        c.send(c.compose(method, origin.url("/i"), body=b"b") + c.compose("GET", origin.url("/other")))
+        r = c.response(method)
+        assert r.raw.split(b"\r\n", 1)[0] == raw.split(b"\r\n", 1)[0] and r.body == b""
+        if r.status == 204:
+            assert not r.has("Content-Length") and not r.has("Transfer-Encoding")
+        else:
+            assert (r.get("Content-Length") == "0") != (r.get("Transfer-Encoding") == "chunked")
+        assert c.response().body == b"fallback" and c.silent()
+
+
 @pytest.mark.parametrize("where", ["Location: /i", "Content-Location: /i"])
 def test_invalidation_of_what_the_answer_names(proxy, origin, where):
     origin.on("/i", [answer("1", fields=[FRESH]), answer("2", fields=[FRESH])])
@@ -262,6 +283,28 @@ def test_invalidation_of_what_the_answer_names(proxy, origin, where):
         c.request("POST", origin.url("/post"), body=b"b")
     proxy.settle()
     assert proxy.get(origin.url("/i")).body == b"2"
+
+
+# (where the origin is, what is stored, the unsafe request's target, its answer's fields, is it gone?)
+@pytest.mark.parametrize("prefix, stored, target, fields, gone", [
+    ("", "/i", "/x/../i", [], True),
+    ("", "/x/../i", "/x/../i", [], True),
+    ("", "/i?q=/a/../b", "/x/%2e%2E/./i?q=/a/../b", [], True),
+    ("", "/i?q=b", "/x/../i?q=/a/../b", [], False),
+    ("", "/i", "/post", ["Location: /x/%2e%2e/i"], True),
+    ("", "/x/i", "/x/../i", [], False),
+    ("/pre/fix", "/i", "/x/../i", [], True),
+])
+def test_dot_segments_do_not_hide_what_is_invalidated(larder, origin, prefix, stored, target, fields, gone):
+    """RFC 9110 §4.2.3, RFC 9111 §4.4"""
+    origin.on("*", lambda q, c: answer("x", fields=[FRESH] if q.method == "GET" else fields))
+    d = larder(f"reverse,{origin.url(prefix)}")
+    assert not d.get(stored, host="www.example").cache.get("hit")
+    d.settle()
+    assert d.get(stored, host="www.example").cache.get("hit")
+    with d.client() as c:
+        assert c.request("PUT", target, body=b"b", host="www.example").status == 200
+    assert (not d.get(stored, host="www.example").cache.get("hit")) == gone
 
 
 def test_other_hosts_are_not_invalidated(proxy, origins):
@@ -300,6 +343,21 @@ def test_head_updates_a_stored_get(proxy, origin, fields, then):
         assert r.cache.get("hit") and r.cache["ttl"] > 600
     else:
         assert r.cache["fwd"] == ("stale" if then == "stale" else "uri-miss")
+
+
+def test_a_get_after_a_head_that_says_otherwise(proxy, origin):
+    """RFC 9111 §4.3.5: what the HEAD's answer has outdated is not used once the client has that answer."""
+    origin.on("*", lambda q, c: answer("new", fields=[FRESH, 'ETag: "2"']) if q.method == "HEAD" or q.has("If-None-Match")
+              else answer("old", fields=[FRESH, 'ETag: "1"']))
+    for i in range(20):
+        url = origin.url(f"/{i}")
+        proxy.get(url)
+        proxy.settle()
+        with proxy.client() as c:
+            assert c.get(origin.url(f"/busy{i}")).status == 200
+            head = c.request("HEAD", url, ["Cache-Control: no-cache"])
+            assert head.get("ETag") == '"2"' and head.get("Content-Length") == "3"
+            assert c.get(url).body == b"new"
 
 
 def test_post_that_answers_get(proxy, origin):

@@ -349,6 +349,25 @@ def test_variants(larder, origin):
     assert "for x-kind: b: the request has x-kind: a (RFC 9111 §4.1)" in text
 
 
+def test_a_response_without_vary_among_variants(larder, origin):
+    """RFC 9111 §4.1: any request selects it, unless one with Vary matches, however old."""
+    d = larder("forward")
+    url = origin.url("/v")
+    origin.on("/v", [answer("a", fields=[*FRESH, f"Date: {http_date(-500)}", "Vary: X-Kind"]),
+                     answer("any", fields=[*FRESH, f"Date: {http_date(-300)}"])])
+    for kind, body in (("a", b"a"), ("b", b"any")):
+        assert d.get(url, f"X-Kind: {kind}").body == body
+        d.settle()
+    for kind, found in (("a", {("x-kind:a",): (True, True), (): (True, False)}),
+                        ("c", {("x-kind:a",): (False, False), (): (True, True)})):
+        said = ask(d, "--header", f"X-Kind: {kind}", url)
+        assert {tuple(v["selecting"]): (v["matches"], v["selected"]) for v in said["stored"]} == found
+        agree(said, d.get(url, f"X-Kind: {kind}"), None)
+    text = d.ctl("explain", "--header", "X-Kind: a", url).stdout
+    assert "for any request: matches, but so does one with Vary (RFC 9111 §4.1)" in text
+    assert "for any request: selected (RFC 9111 §4.1)" in d.ctl("explain", url).stdout
+
+
 def test_tags_and_purges(larder, origin):
     """Groups and keys; a soft purge ends the lifetime, a hard one leaves nothing."""
     d = larder("forward", f"reverse,http://{origin.authority}")

@@ -174,3 +174,20 @@ def test_queue_of_an_https_origin(larder, origins, authority, pair):
     assert d.stat("origin.waiting") == 0
     for c in [first, *others]:
         c.close()
+
+
+def test_connections_that_die_when_used_again(trusting, origins, pair):
+    """However many did so before, a request that may be repeated goes to a new one (RFC 9112 §9.3.1)."""
+    used = set()
+
+    def script(req, conn):
+        if conn.number in used:
+            conn.reset()
+            return None
+        used.add(conn.number)
+        return answer(req.path, fields=["Cache-Control: no-store"])
+    o = origins(tls=Authority.context(pair)).on("*", script)
+    for i in range(24):
+        r = trusting.get(o.url(f"/{i}"))
+        assert r.status == 200 and r.body == b"/%d" % i, r.raw
+    assert o.count() > 36, "few were used again"
