@@ -5,7 +5,7 @@
 /* Requests with credentials have notes of their own: what those say is nothing to the others. */
 static struct hash128 with_credentials(struct hash128 key)
 {
-	return (struct hash128){.hi = ~key.hi, .lo = key.lo};
+	return (struct hash128){.hi = key.hi, .lo = ~key.lo}; /* another place on the board, too */
 }
 
 /* The key's text up to the last slash of its path. Who asks with credentials is often answered otherwise. */
@@ -44,6 +44,12 @@ bool unshareable_likely(struct exchange *x)
 	       n >= enough;
 }
 
+/* What is missing or refused says nothing of its siblings: anybody can ask for that as often as he likes. */
+static bool tells_of_folder(const struct fill *f)
+{
+	return f->env->options->unshareable_siblings && f->status < 400;
+}
+
 void unshareable_note(struct fill *f)
 {
 	struct exchange_env *env = f->env;
@@ -54,7 +60,7 @@ void unshareable_note(struct fill *f)
 	int n = 0;
 
 	board_note(env->board, BOARD_UNSHAREABLE, credentials ? with_credentials(f->key.hash) : f->key.hash, until, 0);
-	if (!env->options->unshareable_siblings)
+	if (!tells_of_folder(f))
 		return;
 	if (!board_noted(env->board, BOARD_FOLDER, folder, now, &n))
 		n = 0;
@@ -67,7 +73,7 @@ void unshareable_note(struct fill *f)
 
 void shareable_note(struct fill *f)
 {
-	if (f->env->options->unshareable_siblings)
+	if (tells_of_folder(f))
 		board_forget(f->env->board, BOARD_FOLDER, folder_of(f->key.text, &f->req));
 }
 

@@ -235,6 +235,17 @@ def test_what_could_not_be_shared(larder, origin):
     agree(ask(d, url), d.get(url), origin.last("/private"))
 
 
+def test_what_credentials_could_not_share(larder, origin):
+    """RFC 9111 §3.5: that an answer to credentials is for nobody else is remembered beside what is known of the others."""
+    d = larder("forward")
+    url, credentials = origin.url("/mixed"), "Authorization: Basic eDp5"
+    origin.on("/mixed", lambda req, conn: answer(b"x", fields=["Cache-Control: " + ("max-age=60" if req.has("Authorization") else "private")]))
+    assert d.get(url).cache.get("detail") == "private"
+    assert d.get(url, credentials).cache.get("detail") == "authorization"
+    assert ask(d, url)["unshareable"] is True
+    assert ask(d, "--header", credentials, url)["unshareable"] is True
+
+
 def test_a_fetch_under_way(larder, origin):
     """Who comes while another fetches the same would share it."""
     d = larder("forward", workers=2)

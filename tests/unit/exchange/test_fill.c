@@ -288,7 +288,7 @@ START_TEST(learns_of_siblings)
 	static const struct {
 		int64_t siblings;
 		const char *first, *second, *third, *path, *fields;
-		bool third_shared, waits;
+		bool third_shared, waits, missing;
 	} rows[] = {
 		{3, "/d/a", "/d/b", "/d/c", "/d/x", "", false, false},
 		{3, "/d/a", "/d/b", "/d/c", "/d/x?q=/e/f", "", false, false},
@@ -308,6 +308,8 @@ START_TEST(learns_of_siblings)
 		/* one could be shared */
 		{3, "/d/a", "/d/b", "/d/c", "/d/x", "", true, true},
 		{1, "/d/a", "/d/b", "/d/c", "/d/x", "", true, true},
+		/* what is not there tells nothing of what is */
+		{1, "/d/a", "/d/b", "/d/c", "/d/x", "", false, true, true},
 	};
 	const char *const paths[] = {rows[_i].first, rows[_i].second, rows[_i].third};
 	struct peer a = {0}, b = {0};
@@ -320,7 +322,8 @@ START_TEST(learns_of_siblings)
 
 		get_path(&p, paths[i], "");
 		far_answer(nfars - 1, i == 2 && rows[_i].third_shared ? OK_HEAD FRESH "Content-Length: 1\r\n" :
-		           OK_HEAD "Cache-Control: private\r\nContent-Length: 1\r\n", "x");
+		           rows[_i].missing ? "HTTP/1.1 404 Not Found\r\nCache-Control: private\r\nContent-Length: 1\r\n" :
+		                              OK_HEAD "Cache-Control: private\r\nContent-Length: 1\r\n", "x");
 		peer_fini(&p);
 	}
 	store_settle();
@@ -509,7 +512,7 @@ UNIT_MAIN("exchange/fill", tcase_add_checked_fixture(tc, rig_open, rig_close);
           tcase_add_loop_test(tc, all_leave, 0, 14); tcase_add_loop_test(tc, leaves_inside_calls, 0, 20);
           tcase_add_loop_test(tc, breaks_off, 0, 2); tcase_add_test(tc, fails_for_all);
           tcase_add_loop_test(tc, remembers_unshareable, 0, 2);
-          tcase_add_loop_test(tc, learns_of_siblings, 0, 15); tcase_add_loop_test(tc, patience_ends, 0, 3);
+          tcase_add_loop_test(tc, learns_of_siblings, 0, 16); tcase_add_loop_test(tc, patience_ends, 0, 3);
           tcase_add_test(tc, destinations_are_judged);
           tcase_add_test(tc, waiting_to_be_written_is_no_fetch);
           tcase_add_loop_test(tc, store_holds_back, 0, 4);
