@@ -62,7 +62,7 @@ ROWS = [
     ("max-age above the age", 200, FRESH, [], "GET", ["Cache-Control: max-age=3000"], "hit", "fresh", "RFC 9111 §4.2"),
     ("only-if-cached", 200, FRESH, [], "GET", ["Cache-Control: only-if-cached"], "hit", "fresh", "RFC 9111 §4.2"),
     ("no-store of the request", 200, FRESH, [], "GET", ["Cache-Control: no-store"], "hit", "fresh", "RFC 9111 §4.2"),
-    ("immutable", 200, ["Cache-Control: max-age=6000, immutable"], [], "GET", ["Cache-Control: max-age=0"], "hit", "fresh", "RFC 9111 §4.2"),
+    ("immutable, by a connection that does not vouch for it (RFC 8246 §3)", 200, ["Cache-Control: max-age=6000, immutable"], [], "GET", ["Cache-Control: max-age=0"], "validate", "request-max-age", "RFC 9111 §5.2.1.1"),
     ("If-None-Match holds", 200, FRESH, [], "GET", ['If-None-Match: "v"'], "hit", "fresh", "RFC 9111 §4.2"),
     ("Range", 200, FRESH, [], "GET", ["Range: bytes=0-1"], "hit", "fresh", "RFC 9111 §4.2"),
     ("Range beyond", 200, FRESH, [], "GET", ["Range: bytes=900000-"], "hit", "fresh", "RFC 9111 §4.2"),
@@ -392,7 +392,7 @@ KINDS = ["forward", "reverse", "names", "fixed", "uncached"]
 
 # (listener, arguments, verdict, status, key)
 PLACES = [
-    ("forward", ["http://EXAMPLE.com:8000/a/../%7eb?q"], "miss", None, "GET http://example.com:8000/~b?q"),
+    ("forward", ["http://EXAMPLE.com:8000/a/../%7eb?q"], "miss", None, "GET http://example.com:8000/a/../~b?q"),
     ("forward", ["http://example.com/"], "refused", 403, "GET http://example.com/"),
     ("forward", ["--client", "192.0.2.1", "http://example.com:8000/"], "refused", 403, "GET http://example.com:8000/"),
     ("reverse", ["http://example.com/x"], "miss", None, "GET@127.0.0.1:9/base http://example.com/x"),
