@@ -188,6 +188,8 @@ static void variants(const struct exchange_explanation *e, struct buf *out)
 		buf_printf(out, "%-13sand %u more\n", "", e->more);
 	if (e->other_coding)
 		put_line(out, "coding", V("another than was asked for, which the client takes or has undone (option share_codings)"));
+	if (e->other_language)
+		put_line(out, "language", V("another list than was asked for, of which this is the one that the client likes best (option share_languages)"));
 }
 
 static void age(const struct exchange_explanation *e, struct buf *out)
@@ -308,7 +310,7 @@ static void response(const struct exchange_explanation *e, struct buf *out)
 	if (stored)
 		put_tags(j->tags, out);
 	label(out, "storing");
-	buf_printf(out, "%s: %.*s", stored ? "stored" : "not stored", VFMT(text));
+	buf_printf(out, "%s: %.*s", stored ? "stored" : j->confirms ? "updated" : "not stored", VFMT(text));
 	end_line(out, clause);
 }
 

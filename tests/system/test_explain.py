@@ -333,6 +333,21 @@ def test_codings(larder, origin):
     assert ask(d, "--header", "Accept-Encoding: br", "--header", "Accept: x", coded)["stored"][0]["selected"] is True
 
 
+def test_languages(larder, origin):
+    """Another list of languages than was asked for; that it is the list is what is said."""
+    d = larder("forward", options=["share_languages=yes"])
+    url = origin.url("/l")
+    origin.on("/l", answer(b"x", fields=[*FRESH, "Vary: Accept-Language", "Content-Language: en"]))
+    assert d.get(url, "Accept-Language: en").status == 200
+    d.settle()
+    for asked, other in (("en", False), ("en, fr;q=0.5", True)):
+        said = ask(d, "--header", f"Accept-Language: {asked}", url)
+        assert said["verdict"] == "hit" and said["selected"]["other_language"] is other and said["selected"]["other_coding"] is False
+        text = d.ctl("explain", "--header", f"Accept-Language: {asked}", url).stdout
+        assert ("(option share_languages)" in text) is other and "(option share_codings)" not in text
+        agree(said, d.get(url, f"Accept-Language: {asked}"), None)
+
+
 # ---- Variants ----
 
 def test_variants(larder, origin):
@@ -400,6 +415,7 @@ PLACES = [
     ("reverse", ["http://example.com?x"], "miss", None, "GET@127.0.0.1:9/base http://example.com/?x"),
     ("reverse", ["--client", "10.1.2.3", "http://example.com/x"], "refused", 403, "GET@127.0.0.1:9/base http://example.com/x"),
     ("reverse", ["https://example.com/x"], "refused", 421, "GET@127.0.0.1:9/base https://example.com/x"),
+    ("reverse", ["http://example.com/%zz/../x"], "refused", 400, "GET@127.0.0.1:9/base http://example.com/%zz/../x"),
     ("names", ["http://a.example/x"], "miss", None, "GET http://a.example/x"),
     ("names", ["http://A.B.EXAMPLE/x"], "miss", None, "GET http://a.b.example/x"),
     ("names", ["http://c.example/x"], "refused", 421, "GET http://c.example/x"),
