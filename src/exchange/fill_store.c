@@ -94,6 +94,9 @@ void fill_commit(struct fill *f)
 		f->length = length;
 		if (f->status != 204)
 			buf_printf(&f->head, "Content-Length: %llu\r\n", (unsigned long long)length);
+		/* Who asked has not got the head yet, and gets the body of a known length, too. */
+		if (f->status != 204 && f->state == FILL_HELD)
+			buf_printf(&f->pass_head, "Content-Length: %llu\r\n", (unsigned long long)length);
 	}
 	if (length != f->length || f->head.err) {
 		f->storable = CACHE_STORE_FAILED;

@@ -361,6 +361,7 @@ void part_join(struct exchange *x, struct part *p, const char *fwd)
 static struct step unusable(struct exchange *x, const char *fwd)
 {
 	x->alone |= fwd != NULL;
+	x->why = CACHE_USE_PARTIAL;
 	return STEP(step_miss);
 }
 

@@ -196,7 +196,7 @@ class Judge:
         for first, second in zip(seen.origin, seen.origin[1:]):
             if first.status == 206:
                 if again := self.twice(first, second):
-                    self.say("must", "bytes asked for twice", "RFC 9110 15.3.7.3", "those that are missing", again)
+                    self.say("cautious", "bytes asked for twice", "RFC 9110 15.3.7.3", "those that are missing", again)
                     return
                 continue
             if first.status not in (0, 304, *ERRORS) and first.whole:
@@ -323,7 +323,10 @@ class Judge:
         right = [s for s in could if not s.replaced and not sure(storable(s))]
         found, certain = selected(right, e.answer, got[1])
         mine = entity_tags(e.answer.get("etag") or "")
-        changed = any(e.fields.get(n) != q.fields.get(n) for n in ("if-none-match", "if-modified-since"))
+        listed = entity_tags(e.fields.get("if-none-match") or "") or []
+        # A cache may ask by the tags of all that it has (RFC 9111 4.3.1), and the client by the same.
+        changed = any(e.fields.get(n) != q.fields.get(n) for n in ("if-none-match", "if-modified-since")) or \
+            listed != "*" and any(s.tag() in listed for s in self.known if s.tag())
         for s in found:
             new = updated(s, e.answer, q, e.came - 1, got, e.answer.get("x-upd"))
             out.append((new, "validated"))
