@@ -347,7 +347,7 @@ static void known(const struct explained *d, struct buf *out)
 	if (e->origin_down)
 		put_line(out, "origin", V("could not be reached lately (option origin_retry)"));
 	if (!d->running)
-		put_line(out, "daemon", V("none runs: whether it would be offline, and what it remembers of origins and answers, is not known"));
+		put_line(out, "daemon", V("none answers: whether it would be offline, and what it remembers of origins and answers, is not known"));
 }
 
 int explain_text(const struct explained *d, struct buf *out)

@@ -100,7 +100,7 @@ def test_without_a_daemon(larder, origin):
             assert said.get(key) == before.get(key), (key, said, before)
         assert said.get("selected", {}).get("lifetime") == before.get("selected", {}).get("lifetime")
     r = d.ctl("-c", str(d.conf), "explain", origin.url("/a"))
-    assert "daemon       none runs: " in r.stdout and r.returncode == 0
+    assert "daemon       none answers: " in r.stdout and r.returncode == 0
 
 
 def test_leaves_no_trace(larder, origin):
