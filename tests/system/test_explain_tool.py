@@ -29,6 +29,7 @@ RESPONSES = [
     ("fresh", [], "HTTP/1.1 200 OK\nCache-Control: max-age=60\n", True, "stored", "RFC 9111 §3"),
     ("HTTP/2 as curl prints it", [], "HTTP/2 200 \r\ncache-control: max-age=60\r\n\r\n", True, "stored", "RFC 9111 §3"),
     ("the last of several", [], "HTTP/1.1 302 Found\nLocation: /x\n\nHTTP/1.1 200 OK\nCache-Control: no-store\n\n", False, "no-store", "RFC 9111 §5.2.2.5"),
+    ("a body that tells of HTTP", [], "HTTP/1.1 200 OK\nCache-Control: max-age=60\n\nHTTP:\nHTTP/1.1 is older.\n", True, "stored", "RFC 9111 §3"),
     ("private", [], "HTTP/1.1 200 OK\nCache-Control: private\n", False, "private", "RFC 9111 §5.2.2.7"),
     ("no lifetime", [], "HTTP/1.1 200 OK\n", False, "no-freshness", "RFC 9111 §3"),
     ("Vary: *", [], "HTTP/1.1 200 OK\nCache-Control: max-age=60\nVary: *\n", False, "vary-any", "RFC 9111 §4.1"),
