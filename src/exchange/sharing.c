@@ -2,20 +2,25 @@
  * the others do. */
 #include "exchange-private.h"
 
-/* Requests with credentials have notes of their own: what those say is nothing to the others. */
+/* Who asks with credentials is often answered otherwise. */
+static bool has_credentials(const struct http_head *req)
+{
+	return http_find(req, HTTP_COOKIE, 0) || http_find(req, HTTP_AUTHORIZATION, 0);
+}
+
+/* Such requests have notes of their own: what those say is nothing to the others. */
 static struct hash128 with_credentials(struct hash128 key)
 {
 	return (struct hash128){.hi = key.hi, .lo = ~key.lo}; /* another place on the board, too */
 }
 
-/* The key's text up to the last slash of its path. Who asks with credentials is often answered otherwise. */
+/* The key's text up to the last slash of its path. */
 static struct hash128 folder_of(struct view key_text, const struct http_head *req)
 {
-	bool known = http_find(req, HTTP_COOKIE, 0) || http_find(req, HTTP_AUTHORIZATION, 0);
 	struct view path = view_make(key_text.ptr, view_find(key_text, '?'));
 	size_t end = view_rfind(path, '/');
 
-	return hash_128(view_make(path.ptr, end < path.len ? end + 1 : path.len), known);
+	return hash_128(view_make(path.ptr, end < path.len ? end + 1 : path.len), has_credentials(req));
 }
 
 static bool key_noted(struct exchange_env *env, struct hash128 key, bool credentials)
@@ -28,7 +33,7 @@ static bool key_noted(struct exchange_env *env, struct hash128 key, bool credent
 
 bool unshareable_known(struct exchange *x)
 {
-	return key_noted(x->env, x->key.hash, http_find(x->req.head, HTTP_AUTHORIZATION, 0));
+	return key_noted(x->env, x->key.hash, has_credentials(x->req.head));
 }
 
 bool unshareable_likely(struct exchange *x)
@@ -53,7 +58,7 @@ static bool tells_of_folder(const struct fill *f)
 void unshareable_note(struct fill *f)
 {
 	struct exchange_env *env = f->env;
-	bool credentials = f->storable == CACHE_STORE_AUTHORIZATION;
+	bool credentials = has_credentials(&f->req);
 	uint64_t now = net_loop_now_ms(env->loop), until = now + env->options->unshareable_time;
 	struct hash128 folder = folder_of(f->key.text, &f->req);
 	bool again = key_noted(env, f->key.hash, credentials);
