@@ -29,7 +29,6 @@ struct exchange_variant {
 	struct store_record record; /* key, head and tags are left empty */
 	struct view asked;          /* what the request selects by under its Vary */
 	struct view coding;         /* its Content-Encoding */
-	struct hash128 hash;        /* of its row */
 	unsigned number;            /* as larderctl ls has it; 0: a response without Vary */
 	bool matches;               /* the request selects by the same */
 	bool blob, part;
@@ -40,6 +39,8 @@ struct exchange_variant {
 struct exchange_judged {
 	enum cache_reason storable;
 	bool part;                  /* it is stored as a part of a body */
+	bool confirms;              /* it is a 304 that updates what is stored */
+	bool replaced;              /* it is an error that what is stored stands in for */
 	struct cache_meta meta;
 	struct cache_lifetime lifetime;
 	struct view vary, selecting, tags;
@@ -63,7 +64,8 @@ struct exchange_explanation {
 	unsigned nvariants, more;   /* and so many more */
 
 	/* Of the selected one. */
-	bool selected, other_coding, part;
+	bool selected, part;
+	bool other_coding, other_language; /* than what the request selects by (share_codings, share_languages) */
 	struct store_record record;
 	struct store_extents extents;
 	struct cache_age age;

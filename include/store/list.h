@@ -65,8 +65,8 @@ void store_list_free(struct store_list *l);
 int store_entry_body(struct store *s, const struct store_entry *e, struct buf *inlined, int *fd);
 /* How often the row was used lately, 0 to 3; only in the daemon's processes. */
 unsigned store_uses(const struct store *s, struct hash128 row);
-/* Takes n uses of it back. */
-void store_unuse(struct store *s, struct hash128 row, unsigned n);
+/* While `on` this process's lookups are neither counted nor noted as uses, and what they find damaged is left as it is. */
+void store_leave_no_trace(struct store *s, bool on);
 
 /* For tools that write: removes keys in one transaction, up to `n` or what finds room under the cap. How
  * many keys were dealt with (at least one of any), or negative. With n = 0 it removes the files that

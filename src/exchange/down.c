@@ -68,6 +68,11 @@ static uint32_t stale_seconds(const struct exchange_options *o, bool answered)
 	return (uint32_t)(ms / 1000);
 }
 
+bool down_is_failure(unsigned status)
+{
+	return status == 500 || status == 502 || status == 503 || status == 504;
+}
+
 bool down_stale_allowed(struct exchange *x, const struct cache_meta *meta, bool answered)
 {
 	return cache_stale_on_error(&x->listener->cache, &x->cc, meta, net_loop_wall_s(x->env->loop),

@@ -18,7 +18,7 @@ static char *host_pseudonym(void)
 
 /* The operator's name in a form that can stand in Via and be found there again: another would not be seen
  * in a loop (RFC 9110 §7.6.3: a token, or host and port). */
-static char *chosen_pseudonym(const char *text)
+static char *chosen_pseudonym(const char *text, bool tell)
 {
 	char *name = strdup(text);
 	bool changed = false;
@@ -29,7 +29,7 @@ static char *chosen_pseudonym(const char *text)
 			changed = true;
 		}
 	}
-	if (changed)
+	if (changed && tell)
 		log_warning("pseudonym \"%s\" is no token: \"%s\" is used", text, name);
 	return name;
 }
@@ -171,7 +171,7 @@ static struct exchange_env *env_make(struct net_loop *l, const struct exchange_o
 	buf_init(&env->cache_status, 2048);
 	buf_init(&env->scratch, HEAD_BYTES);
 	buf_init(&env->select, KEY_BYTES);
-	env->pseudonym = options->pseudonym[0] ? chosen_pseudonym(options->pseudonym) : host_pseudonym();
+	env->pseudonym = options->pseudonym[0] ? chosen_pseudonym(options->pseudonym, origin) : host_pseudonym();
 	env->fields = calloc(FIELDS_MAX, sizeof(*env->fields));
 	if (!env->pseudonym || !env->fields || write_lines(env)) {
 		exchange_env_free(env);

@@ -236,6 +236,8 @@ bool down_is_over(struct exchange *x, int *err);
 /* Was it out of reach lately, and has not been reached since? */
 bool down_doubted(struct exchange *x);
 struct hash128 down_whom(const struct exchange *x);
+/* RFC 5861 §4: is it an error that something stale may stand in for? */
+bool down_is_failure(unsigned status);
 /* May that stand in for the origin, which sent an error (`answered`) or nothing (RFC 9111 §4.2.4,
  * RFC 5861 §4)? */
 bool down_stale_allowed(struct exchange *x, const struct cache_meta *meta, bool answered);

@@ -187,17 +187,6 @@ void explain_missing(struct exchange *x, struct http_range missing)
 
 /* ---- The whole ---- */
 
-/* Looking is not using: what is kept does not depend on who asks why. */
-static void forget_uses(struct store *s, const struct exchange_explanation *out, const unsigned *before)
-{
-	for (unsigned i = 0; i < out->nvariants; i++) {
-		unsigned now = store_uses(s, out->variants[i].hash);
-
-		if (now > before[i])
-			store_unuse(s, out->variants[i].hash, now - before[i]);
-	}
-}
-
 static int key_of(struct explainer *ex, const struct exchange_listener *listener, const struct http_target *target)
 {
 	struct exchange_explanation *out = ex->out;
@@ -229,7 +218,6 @@ int exchange_explain(struct exchange_env *env, const struct exchange_listener *l
                      struct exchange_explanation *out)
 {
 	struct explainer ex = {.out = out, .response = response, .length = length};
-	unsigned before[EXCHANGE_VARIANTS_MAX];
 	int err;
 
 	check_magic(env, ENV_MAGIC);
@@ -245,13 +233,14 @@ int exchange_explain(struct exchange_env *env, const struct exchange_listener *l
 		err = explain_variants(&ex, env->store, req->head);
 	if (err)
 		return err;
-	for (unsigned i = 0; i < out->nvariants; i++)
-		before[i] = store_uses(env->store, out->variants[i].hash);
 	env->explain = &ex;
-	err = run(&ex, env, listener, req);
-	env->explain = NULL;
+	/* Looking is not using: what is kept does not depend on who asks why. */
 	if (env->store)
-		forget_uses(env->store, out, before);
+		store_leave_no_trace(env->store, true);
+	err = run(&ex, env, listener, req);
+	if (env->store)
+		store_leave_no_trace(env->store, false);
+	env->explain = NULL;
 	return err;
 }
 

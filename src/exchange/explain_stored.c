@@ -42,7 +42,6 @@ static int add_variant(struct exchange_explanation *out, const struct http_head 
 	*v = (struct exchange_variant){
 		.record = e->record,
 		.coding = arena_view(a, lines_field(e->record.head, V("Content-Encoding"))),
-		.hash = e->hash,
 		.number = e->variant,
 		.asked = selects_by(a, req, e->record.vary),
 		.blob = e->blob,
@@ -107,6 +106,18 @@ static void note_record(struct explainer *ex, const struct store_hit *hit)
 		ex->err = LARDER_ENOMEM;
 }
 
+/* By what it differs from what the request selects by. */
+static void note_other(struct explainer *ex, struct exchange *x)
+{
+	struct exchange_explanation *out = ex->out;
+	struct view asked = selects_by(&out->arena, x->req.head, out->record.vary);
+
+	out->other_coding = !cache_vary_same_but(out->record.selecting, asked, false, true);
+	out->other_language = !cache_vary_same_but(out->record.selecting, asked, true, false);
+	if (!asked.ptr)
+		ex->err = LARDER_ENOMEM;
+}
+
 static void note_lifetime(struct explainer *ex, struct exchange *x)
 {
 	struct exchange_explanation *out = ex->out;
@@ -140,9 +151,10 @@ void explain_selected(struct explainer *ex, struct exchange *x)
 		return;
 	out->selected = true;
 	out->part = found == STORE_PART;
-	out->other_coding = x->other_coding;
 	note_record(ex, &hit);
 	store_hit_done(x->env->store, &hit);
+	if (!ex->err && x->other_coding)
+		note_other(ex, x);
 	if (ex->err)
 		return;
 	cache_age_explain(&out->record.meta, out->now, &out->age);
@@ -172,6 +184,15 @@ static void note_left_out(struct explainer *ex, struct exchange *x, const struct
 		ex->err = LARDER_ENOMEM;
 }
 
+/* 304 to the validators of what is selected (RFC 9111 §4.3.4). */
+static bool confirms(struct explainer *ex, struct exchange *x, struct fill *f, const struct http_head *h)
+{
+	struct http_head old;
+
+	return f->validating && f->has_old && !f->choosing && h->status == 304 && ex->out->selected &&
+	       parse_stored(x->env, &ex->out->record, &old) && cache_304_selects(&old, &f->old_meta, h);
+}
+
 void explain_response(struct explainer *ex, struct exchange *x, struct fill *f)
 {
 	struct exchange_explanation *out = ex->out;
@@ -189,7 +210,14 @@ void explain_response(struct explainer *ex, struct exchange *x, struct fill *f)
 	f->first = NULL;
 	cache_lifetime_explain(&x->listener->cache, &h, out->now, out->now, &j->lifetime);
 	note_left_out(ex, x, &h);
+	j->confirms = confirms(ex, x, f, &h);
+	j->replaced = f->has_old && down_is_failure(h.status) && down_stale_allowed(x, &f->old_meta, true);
 	j->storable = f->storable;
+	j->vary = j->selecting = j->head = j->tags = V("");
+	if (j->confirms || j->replaced) {
+		j->storable = CACHE_STORE_STATUS;
+		return;
+	}
 	j->meta = f->meta;
 	j->vary = arena_view(a, buf_view(&f->vary));
 	j->selecting = arena_view(a, buf_view(&f->selecting));

@@ -435,8 +435,11 @@ static bool may_share(struct exchange *x, bool want_store)
 static struct step explain(struct fill *f, struct exchange *x, const struct store_hit *validate, bool joins)
 {
 	struct request_plan plan = {.drop_conditions = f->want_store, .drop_range = f->want_store};
+	struct origin_request req;
 	int err = note_stored(f, x, validate, &plan);
 
+	/* Not every request can be written. */
+	err = err ? err : request_build(x, &plan, &f->arena, &req);
 	if (!err)
 		explain_fill(x, f, &plan, joins);
 	fill_unref(f);

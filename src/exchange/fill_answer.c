@@ -177,12 +177,6 @@ static int on_304(struct fill *f, struct http_head *h)
 	return 0;
 }
 
-/* RFC 5861 §4: what counts as an error. */
-static bool is_failure(unsigned status)
-{
-	return status == 500 || status == 502 || status == 503 || status == 504;
-}
-
 static bool stale_allowed(struct fill *f, struct exchange *x, bool answered)
 {
 	return f->has_old && down_stale_allowed(x, &f->old_meta, answered);
@@ -292,11 +286,11 @@ int fill_on_head(void *arg, const struct http_head *head, uint64_t length, const
 	}
 	/* Whoever asked may have left: those who wait are as good. */
 	x = f->first ? f->first : TAILQ_FIRST(&f->readers);
-	if (is_failure(head->status) && x && stale_allowed(f, x, true)) {
+	if (down_is_failure(head->status) && x && stale_allowed(f, x, true)) {
 		f->origin_failed = true;
 		return LARDER_EPROTO;
 	}
-	if (f->has_old && is_failure(head->status) && f->background)
+	if (f->has_old && down_is_failure(head->status) && f->background)
 		return LARDER_EPROTO; /* what is stored stays */
 	if (lines_pass_head(&h, &f->pass_head))
 		return f->pass_head.err;

@@ -447,10 +447,8 @@ static int freshen(struct part_fetch *pf, const struct http_head *h)
 	buf_fini(&p->head);
 	p->head = fresh;
 	buf_reset(&p->tags);
-	if (buf_addv(&p->tags, buf_view(&f->tags))) {
-		buf_fini(&fresh);
+	if (buf_addv(&p->tags, buf_view(&f->tags)))
 		return LARDER_ENOMEM;
-	}
 	fill_note_transport(f, &meta, true);
 	p->meta = meta;
 	pf->fresh = true;

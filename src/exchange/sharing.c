@@ -2,20 +2,25 @@
  * the others do. */
 #include "exchange-private.h"
 
-/* Requests with credentials have notes of their own: what those say is nothing to the others. */
-static struct hash128 with_credentials(struct hash128 key)
+/* Who asks with credentials is often answered otherwise. */
+static bool has_credentials(const struct http_head *req)
 {
-	return (struct hash128){.hi = ~key.hi, .lo = key.lo};
+	return http_find(req, HTTP_COOKIE, 0) || http_find(req, HTTP_AUTHORIZATION, 0);
 }
 
-/* The key's text up to the last slash of its path. Who asks with credentials is often answered otherwise. */
+/* Such requests have notes of their own: what those say is nothing to the others. */
+static struct hash128 with_credentials(struct hash128 key)
+{
+	return (struct hash128){.hi = key.hi, .lo = ~key.lo}; /* another place on the board, too */
+}
+
+/* The key's text up to the last slash of its path. */
 static struct hash128 folder_of(struct view key_text, const struct http_head *req)
 {
-	bool known = http_find(req, HTTP_COOKIE, 0) || http_find(req, HTTP_AUTHORIZATION, 0);
 	struct view path = view_make(key_text.ptr, view_find(key_text, '?'));
 	size_t end = view_rfind(path, '/');
 
-	return hash_128(view_make(path.ptr, end < path.len ? end + 1 : path.len), known);
+	return hash_128(view_make(path.ptr, end < path.len ? end + 1 : path.len), has_credentials(req));
 }
 
 static bool key_noted(struct exchange_env *env, struct hash128 key, bool credentials)
@@ -28,7 +33,7 @@ static bool key_noted(struct exchange_env *env, struct hash128 key, bool credent
 
 bool unshareable_known(struct exchange *x)
 {
-	return key_noted(x->env, x->key.hash, http_find(x->req.head, HTTP_AUTHORIZATION, 0));
+	return key_noted(x->env, x->key.hash, has_credentials(x->req.head));
 }
 
 bool unshareable_likely(struct exchange *x)
@@ -44,17 +49,23 @@ bool unshareable_likely(struct exchange *x)
 	       n >= enough;
 }
 
+/* What is missing or refused says nothing of its siblings: anybody can ask for that as often as he likes. */
+static bool tells_of_folder(const struct fill *f)
+{
+	return f->env->options->unshareable_siblings && f->status < 400;
+}
+
 void unshareable_note(struct fill *f)
 {
 	struct exchange_env *env = f->env;
-	bool credentials = f->storable == CACHE_STORE_AUTHORIZATION;
+	bool credentials = has_credentials(&f->req);
 	uint64_t now = net_loop_now_ms(env->loop), until = now + env->options->unshareable_time;
 	struct hash128 folder = folder_of(f->key.text, &f->req);
 	bool again = key_noted(env, f->key.hash, credentials);
 	int n = 0;
 
 	board_note(env->board, BOARD_UNSHAREABLE, credentials ? with_credentials(f->key.hash) : f->key.hash, until, 0);
-	if (!env->options->unshareable_siblings)
+	if (!tells_of_folder(f))
 		return;
 	if (!board_noted(env->board, BOARD_FOLDER, folder, now, &n))
 		n = 0;
@@ -67,7 +78,7 @@ void unshareable_note(struct fill *f)
 
 void shareable_note(struct fill *f)
 {
-	if (f->env->options->unshareable_siblings)
+	if (tells_of_folder(f))
 		board_forget(f->env->board, BOARD_FOLDER, folder_of(f->key.text, &f->req));
 }
 

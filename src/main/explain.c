@@ -191,12 +191,12 @@ static int parse_request(const struct main_explainer *m, struct view text, struc
 
 /* ---- The response ---- */
 
-/* The last head of what curl -I prints, with the protocol's name that larder knows, lines ended by CRLF. */
+/* The last head of what curl -i or -I prints before a body, with the protocol's name that larder knows, lines ended by CRLF. */
 static void tidy_response(struct view text, struct buf *out)
 {
-	bool ended = true;
+	bool ended = true, body = false;
 
-	while (text.len) {
+	while (text.len && !body) {
 		struct view line = view_cut(text, '\n', &text);
 
 		if (line.len && line.ptr[line.len - 1] == '\r')
@@ -207,6 +207,7 @@ static void tidy_response(struct view text, struct buf *out)
 			line = view_from(line, view_find(line, ' '));
 			ended = false;
 		} else if (ended) {
+			body = out->len && line.len;
 			continue;
 		}
 		ended = line.len == 0;

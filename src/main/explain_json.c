@@ -186,6 +186,7 @@ static void selected(struct buf *out, const struct exchange_explanation *e)
 	flag(out, "fresh", ttl > 0);
 	flag(out, "purged", e->record.meta.flags & CACHE_F_PURGED);
 	flag(out, "other_coding", e->other_coding);
+	flag(out, "other_language", e->other_language);
 	open_rule(out, "reuse", e->rule);
 	phrase(out, "use", uses[e->use]);
 	buf_addc(out, '}');
@@ -215,6 +216,8 @@ static void response(struct buf *out, const struct exchange_judged *j)
 	buf_addc(out, '{');
 	flag(out, "stored", j->storable == CACHE_STORE_OK);
 	flag(out, "part", j->part);
+	flag(out, "confirms", j->confirms);
+	flag(out, "replaced", j->replaced);
 	phrase(out, "reason", cache_reason_token(j->storable));
 	clause(out, section);
 	text(out, "text", sentence);

@@ -194,6 +194,8 @@ static void variants(const struct exchange_explanation *e, struct buf *out)
 		buf_printf(out, "%-13sand %u more\n", "", e->more);
 	if (e->other_coding)
 		put_line(out, "coding", V("another than was asked for, which the client takes or has undone (option share_codings)"));
+	if (e->other_language)
+		put_line(out, "language", V("another list than was asked for, of which this is the one that the client likes best (option share_languages)"));
 }
 
 static void age(const struct exchange_explanation *e, struct buf *out)
@@ -314,7 +316,7 @@ static void response(const struct exchange_explanation *e, struct buf *out)
 	if (stored)
 		put_tags(j->tags, out);
 	label(out, "storing");
-	buf_printf(out, "%s: %.*s", stored ? "stored" : "not stored", VFMT(text));
+	buf_printf(out, "%s: %.*s", stored ? "stored" : j->confirms ? "updated" : "not stored", VFMT(text));
 	end_line(out, clause);
 }
 
@@ -351,7 +353,7 @@ static void known(const struct explained *d, struct buf *out)
 	if (e->origin_down)
 		put_line(out, "origin", V("could not be reached lately (option origin_retry)"));
 	if (!d->running)
-		put_line(out, "daemon", V("none runs: whether it would be offline, and what it remembers of origins and answers, is not known"));
+		put_line(out, "daemon", V("none answers: whether it would be offline, and what it remembers of origins and answers, is not known"));
 }
 
 int explain_text(const struct explained *d, struct buf *out)

@@ -122,7 +122,11 @@ void explain_sentence(const struct explained *d, struct buf *out, const char **c
 
 struct view explain_storing(const struct exchange_judged *j, const char **clause)
 {
-	*clause = cache_reason_clause(j->storable);
+	*clause = j->confirms ? "9111 4.3.4" : j->replaced ? "9111 4.2.4" : cache_reason_clause(j->storable);
+	if (j->confirms)
+		return V("It confirms what is stored, which takes its fields over");
+	if (j->replaced)
+		return V("It is an error, which what is stored stands in for");
 	if (!j->part)
 		return sentence_of(view_of(cache_reason_text(j->storable)));
 	*clause = "9111 3.3";

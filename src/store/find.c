@@ -137,7 +137,7 @@ static int find(struct store *s, const struct store_key *key, const struct view 
 
 	if (ret == LARDER_ENOENT)
 		ret = find_once(s, key, selecting, wary, hit, &hash);
-	if (ret == STORE_COLD)
+	if (ret == STORE_COLD || s->traceless)
 		return ret;
 	stat_add(&s->stats->lookups, 1);
 	if (ret == STORE_FOUND || ret == STORE_PART) {

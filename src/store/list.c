@@ -493,8 +493,8 @@ unsigned store_uses(const struct store *s, struct hash128 row)
 	return pool_uses(s->pool, row);
 }
 
-void store_unuse(struct store *s, struct hash128 row, unsigned n)
+void store_leave_no_trace(struct store *s, bool on)
 {
 	check_magic(s, STORE_MAGIC);
-	pool_unuse(s->pool, row, n);
+	s->traceless = on;
 }

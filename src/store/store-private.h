@@ -343,6 +343,7 @@ struct store {
 	uint64_t over; /* bytes of spools in memory that wait for room on disk */
 	struct MDB_txn *txns[STORE_TXNS];
 	unsigned ntxns, hits; /* pooled; held by hits */
+	bool traceless;       /* store_leave_no_trace */
 	struct files files;
 	struct warm warm;
 	struct writer writer;

@@ -62,7 +62,7 @@ ROWS = [
     ("max-age above the age", 200, FRESH, [], "GET", ["Cache-Control: max-age=3000"], "hit", "fresh", "RFC 9111 §4.2"),
     ("only-if-cached", 200, FRESH, [], "GET", ["Cache-Control: only-if-cached"], "hit", "fresh", "RFC 9111 §4.2"),
     ("no-store of the request", 200, FRESH, [], "GET", ["Cache-Control: no-store"], "hit", "fresh", "RFC 9111 §4.2"),
-    ("immutable", 200, ["Cache-Control: max-age=6000, immutable"], [], "GET", ["Cache-Control: max-age=0"], "hit", "fresh", "RFC 9111 §4.2"),
+    ("immutable, by a connection that does not vouch for it (RFC 8246 §3)", 200, ["Cache-Control: max-age=6000, immutable"], [], "GET", ["Cache-Control: max-age=0"], "validate", "request-max-age", "RFC 9111 §5.2.1.1"),
     ("If-None-Match holds", 200, FRESH, [], "GET", ['If-None-Match: "v"'], "hit", "fresh", "RFC 9111 §4.2"),
     ("Range", 200, FRESH, [], "GET", ["Range: bytes=0-1"], "hit", "fresh", "RFC 9111 §4.2"),
     ("Range beyond", 200, FRESH, [], "GET", ["Range: bytes=900000-"], "hit", "fresh", "RFC 9111 §4.2"),
@@ -235,6 +235,17 @@ def test_what_could_not_be_shared(larder, origin):
     agree(ask(d, url), d.get(url), origin.last("/private"))
 
 
+def test_what_credentials_could_not_share(larder, origin):
+    """RFC 9111 §3.5: that an answer to credentials is for nobody else is remembered beside what is known of the others."""
+    d = larder("forward")
+    url, credentials = origin.url("/mixed"), "Authorization: Basic eDp5"
+    origin.on("/mixed", lambda req, conn: answer(b"x", fields=["Cache-Control: " + ("max-age=60" if req.has("Authorization") else "private")]))
+    assert d.get(url).cache.get("detail") == "private"
+    assert d.get(url, credentials).cache.get("detail") == "authorization"
+    assert ask(d, url)["unshareable"] is True
+    assert ask(d, "--header", credentials, url)["unshareable"] is True
+
+
 def test_a_fetch_under_way(larder, origin):
     """Who comes while another fetches the same would share it."""
     d = larder("forward", workers=2)
@@ -327,6 +338,21 @@ def test_codings(larder, origin):
     assert ask(d, "--header", "Accept-Encoding: br", "--header", "Accept: x", coded)["stored"][0]["selected"] is True
 
 
+def test_languages(larder, origin):
+    """Another list of languages than was asked for; that it is the list is what is said."""
+    d = larder("forward", options=["share_languages=yes"])
+    url = origin.url("/l")
+    origin.on("/l", answer(b"x", fields=[*FRESH, "Vary: Accept-Language", "Content-Language: en"]))
+    assert d.get(url, "Accept-Language: en").status == 200
+    d.settle()
+    for asked, other in (("en", False), ("en, fr;q=0.5", True)):
+        said = ask(d, "--header", f"Accept-Language: {asked}", url)
+        assert said["verdict"] == "hit" and said["selected"]["other_language"] is other and said["selected"]["other_coding"] is False
+        text = d.ctl("explain", "--header", f"Accept-Language: {asked}", url).stdout
+        assert ("(option share_languages)" in text) is other and "(option share_codings)" not in text
+        agree(said, d.get(url, f"Accept-Language: {asked}"), None)
+
+
 # ---- Variants ----
 
 def test_variants(larder, origin):
@@ -405,7 +431,7 @@ KINDS = ["forward", "reverse", "names", "fixed", "uncached"]
 
 # (listener, arguments, verdict, status, key)
 PLACES = [
-    ("forward", ["http://EXAMPLE.com:8000/a/../%7eb?q"], "miss", None, "GET http://example.com:8000/~b?q"),
+    ("forward", ["http://EXAMPLE.com:8000/a/../%7eb?q"], "miss", None, "GET http://example.com:8000/a/../~b?q"),
     ("forward", ["http://example.com/"], "refused", 403, "GET http://example.com/"),
     ("forward", ["--client", "192.0.2.1", "http://example.com:8000/"], "refused", 403, "GET http://example.com:8000/"),
     ("reverse", ["http://example.com/x"], "miss", None, "GET@127.0.0.1:9/base http://example.com/x"),
@@ -413,6 +439,7 @@ PLACES = [
     ("reverse", ["http://example.com?x"], "miss", None, "GET@127.0.0.1:9/base http://example.com/?x"),
     ("reverse", ["--client", "10.1.2.3", "http://example.com/x"], "refused", 403, "GET@127.0.0.1:9/base http://example.com/x"),
     ("reverse", ["https://example.com/x"], "refused", 421, "GET@127.0.0.1:9/base https://example.com/x"),
+    ("reverse", ["http://example.com/%zz/../x"], "refused", 400, "GET@127.0.0.1:9/base http://example.com/%zz/../x"),
     ("names", ["http://a.example/x"], "miss", None, "GET http://a.example/x"),
     ("names", ["http://A.B.EXAMPLE/x"], "miss", None, "GET http://a.b.example/x"),
     ("names", ["http://c.example/x"], "refused", 421, "GET http://c.example/x"),

@@ -29,6 +29,7 @@ RESPONSES = [
     ("fresh", [], "HTTP/1.1 200 OK\nCache-Control: max-age=60\n", True, "stored", "RFC 9111 §3"),
     ("HTTP/2 as curl prints it", [], "HTTP/2 200 \r\ncache-control: max-age=60\r\n\r\n", True, "stored", "RFC 9111 §3"),
     ("the last of several", [], "HTTP/1.1 302 Found\nLocation: /x\n\nHTTP/1.1 200 OK\nCache-Control: no-store\n\n", False, "no-store", "RFC 9111 §5.2.2.5"),
+    ("a body that tells of HTTP", [], "HTTP/1.1 200 OK\nCache-Control: max-age=60\n\nHTTP:\nHTTP/1.1 is older.\n", True, "stored", "RFC 9111 §3"),
     ("private", [], "HTTP/1.1 200 OK\nCache-Control: private\n", False, "private", "RFC 9111 §5.2.2.7"),
     ("no lifetime", [], "HTTP/1.1 200 OK\n", False, "no-freshness", "RFC 9111 §3"),
     ("Vary: *", [], "HTTP/1.1 200 OK\nCache-Control: max-age=60\nVary: *\n", False, "vary-any", "RFC 9111 §4.1"),
@@ -100,12 +101,12 @@ def test_without_a_daemon(larder, origin):
             assert said.get(key) == before.get(key), (key, said, before)
         assert said.get("selected", {}).get("lifetime") == before.get("selected", {}).get("lifetime")
     r = d.ctl("-c", str(d.conf), "explain", origin.url("/a"))
-    assert "daemon       none runs: " in r.stdout and r.returncode == 0
+    assert "daemon       none answers: " in r.stdout and r.returncode == 0
 
 
 def test_leaves_no_trace(larder, origin):
-    """Nothing is fetched, logged, counted as a request or as a use."""
-    d = larder("forward", options=["access_log={home}/access"])
+    """Nothing is fetched, logged, counted as a request, a lookup or a use."""
+    d = larder("forward", options=["access_log={home}/access", "pseudonym=my pantry"])
     origin.on("/a", answer(b"x", fields=["Cache-Control: max-age=60, stale-while-revalidate=90000", *STALE[1:]]))
     assert d.get(origin.url("/a")).status == 200
     d.settle()
@@ -113,7 +114,8 @@ def test_leaves_no_trace(larder, origin):
     def trace():
         stats = d.stats()
         uses = json.loads(d.ctl("-s", str(d.store), "show", "--json", origin.url("/a")).stdout)["uses"]
-        return {k: v for k, v in stats.items() if k.startswith("exchange.")}, uses, (d.home / "access").read_bytes()
+        return {k: v for k, v in stats.items() if k.startswith("exchange.") or k in ("store.lookups", "store.hits")}, \
+            uses, (d.home / "access").read_bytes(), d.said()
     log = d.home / "access"
     until(lambda: log.exists() and log.read_bytes().count(b"\n") == 1, "the request to be logged")
     before = trace()
@@ -123,6 +125,55 @@ def test_leaves_no_trace(larder, origin):
     assert trace() == before and origin.count() == 1
     assert "refused" in d.ctl("explain", "--client", "192.0.2.1", origin.url("/a")).stdout
     assert "refused" not in d.said()
+
+
+def test_leaves_what_is_damaged(larder, origin):
+    """What a request would find damaged, and have removed, stays as it is: with and without a daemon."""
+    d = larder("forward")
+    origin.on("/a", answer(BIG, fields=FRESH)).on("/b", answer(b"x", fields=FRESH))
+    for path in ("/a", "/b"):
+        assert d.get(origin.url(path)).status == 200
+    d.settle()
+    body, = d.store.glob("blobs/*/*")
+    body.unlink()
+    before = d.stat("store.commits"), d.stat("store.corrupt")
+    assert ask(d, origin.url("/a"))["verdict"] == "miss"
+    assert d.get(origin.url("/b")).cache.get("hit")
+    d.settle()
+    assert (d.stat("store.commits"), d.stat("store.corrupt")) == before and "damaged" not in d.said()
+    assert [v["where"] for v in ask(d, origin.url("/a"))["stored"]] == ["blob"]
+
+
+# (fields of what is stored, response, the state that it leaves: confirms, replaced, stored, clause)
+NEWS = [
+    (STALE, 'HTTP/1.1 304 Not Modified\nETag: "v"\n', True, False, False, "RFC 9111 §4.3.4"),
+    (STALE, 'HTTP/1.1 304 Not Modified\nETag: "w"\n', False, False, False, "RFC 9111 §3"),
+    (FRESH, 'HTTP/1.1 304 Not Modified\nETag: "v"\n', False, False, False, "RFC 9111 §3"),
+    (["Cache-Control: max-age=60, stale-if-error=9999", *STALE[1:]], "HTTP/1.1 503 Busy\nCache-Control: max-age=60\n", False, True, False, "RFC 9111 §4.2.4"),
+    (["Cache-Control: max-age=60, must-revalidate, stale-if-error=9999", *STALE[1:]], "HTTP/1.1 503 Busy\nCache-Control: max-age=60\n", False, False, True, "RFC 9111 §3"),
+]
+
+
+@pytest.mark.parametrize("fields, response, confirms, replaced, stored, clause", NEWS)
+def test_responses_to_a_validation(larder, origin, fields, response, confirms, replaced, stored, clause):
+    """RFC 9111 §4.3.3, §4.2.4: what the answer to a validation does to what is stored, and that it does so."""
+    d = larder("forward")
+    url = origin.url("/a")
+    origin.on("/a", answer(b"old", fields=fields))
+    assert d.get(url).status == 200
+    d.settle()
+    head = d.home / "head"
+    head.write_text(response)
+    said = ask(d, "--response", str(head), url)
+    judged = said["response"]
+    assert (judged["confirms"], judged["replaced"], judged["stored"], judged["clause"]) == (confirms, replaced, stored, clause)
+    if said["verdict"] == "hit" or (not confirms and " 304 " in response):
+        return
+    origin.on("/a", (response.replace("\n", "\r\n") + ("" if confirms else "Content-Length: 0\r\n") + "\r\n").encode())
+    r = d.get(url)
+    d.settle()
+    assert r.cache["fwd-status"] == (304 if confirms else 503)
+    assert r.status == (503 if stored else 200) and ask(d, url)["stored"][0]["status"] == (503 if stored else 200)
 
 
 def test_text(larder, origin):

@@ -288,7 +288,7 @@ START_TEST(learns_of_siblings)
 	static const struct {
 		int64_t siblings;
 		const char *first, *second, *third, *path, *fields;
-		bool third_shared, waits;
+		bool third_shared, waits, missing;
 	} rows[] = {
 		{3, "/d/a", "/d/b", "/d/c", "/d/x", "", false, false},
 		{3, "/d/a", "/d/b", "/d/c", "/d/x?q=/e/f", "", false, false},
@@ -308,6 +308,8 @@ START_TEST(learns_of_siblings)
 		/* one could be shared */
 		{3, "/d/a", "/d/b", "/d/c", "/d/x", "", true, true},
 		{1, "/d/a", "/d/b", "/d/c", "/d/x", "", true, true},
+		/* what is not there tells nothing of what is */
+		{1, "/d/a", "/d/b", "/d/c", "/d/x", "", false, true, true},
 	};
 	const char *const paths[] = {rows[_i].first, rows[_i].second, rows[_i].third};
 	struct peer a = {0}, b = {0};
@@ -320,7 +322,8 @@ START_TEST(learns_of_siblings)
 
 		get_path(&p, paths[i], "");
 		far_answer(nfars - 1, i == 2 && rows[_i].third_shared ? OK_HEAD FRESH "Content-Length: 1\r\n" :
-		           OK_HEAD "Cache-Control: private\r\nContent-Length: 1\r\n", "x");
+		           rows[_i].missing ? "HTTP/1.1 404 Not Found\r\nCache-Control: private\r\nContent-Length: 1\r\n" :
+		                              OK_HEAD "Cache-Control: private\r\nContent-Length: 1\r\n", "x");
 		peer_fini(&p);
 	}
 	store_settle();
@@ -330,6 +333,34 @@ START_TEST(learns_of_siblings)
 	get_path(&b, rows[_i].path, rows[_i].fields);
 	ck_assert_uint_eq(nfars, before + (rows[_i].waits ? 1 : 2));
 	ck_assert_uint_eq(rig.stats.not_awaited - skipped, rows[_i].waits ? 0 : 2);
+	peer_fini(&a);
+	peer_fini(&b);
+}
+END_TEST
+
+/* What was not for others of an answer to credentials says nothing of what comes without any. */
+START_TEST(learns_by_credentials)
+{
+	static const struct {
+		const char *first, *then;
+		bool waits;
+	} rows[] = {
+		{"Cookie: a=b\r\n", "", true},
+		{"Authorization: Basic eA==\r\n", "", true},
+		{"Cookie: a=b\r\n", "Cookie: c=d\r\n", false},
+		{"Cookie: a=b\r\n", "Authorization: Basic eA==\r\n", false},
+		{"", "", false},
+		{"", "Cookie: a=b\r\n", false},
+	};
+	struct peer p = {0}, a = {0}, b = {0};
+
+	get_path(&p, "/x", rows[_i].first);
+	far_answer(0, OK_HEAD "Cache-Control: private\r\nContent-Length: 1\r\n", "x");
+	peer_fini(&p);
+	store_settle();
+	get_path(&a, "/x", rows[_i].then);
+	get_path(&b, "/x", rows[_i].then);
+	ck_assert_uint_eq(nfars, rows[_i].waits ? 2 : 3);
 	peer_fini(&a);
 	peer_fini(&b);
 }
@@ -509,7 +540,8 @@ UNIT_MAIN("exchange/fill", tcase_add_checked_fixture(tc, rig_open, rig_close);
           tcase_add_loop_test(tc, all_leave, 0, 14); tcase_add_loop_test(tc, leaves_inside_calls, 0, 20);
           tcase_add_loop_test(tc, breaks_off, 0, 2); tcase_add_test(tc, fails_for_all);
           tcase_add_loop_test(tc, remembers_unshareable, 0, 2);
-          tcase_add_loop_test(tc, learns_of_siblings, 0, 15); tcase_add_loop_test(tc, patience_ends, 0, 3);
+          tcase_add_loop_test(tc, learns_of_siblings, 0, 16);
+	  tcase_add_loop_test(tc, learns_by_credentials, 0, 6); tcase_add_loop_test(tc, patience_ends, 0, 3);
           tcase_add_test(tc, destinations_are_judged);
           tcase_add_test(tc, waiting_to_be_written_is_no_fetch);
           tcase_add_loop_test(tc, store_holds_back, 0, 4);
