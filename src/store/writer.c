@@ -10,7 +10,7 @@
 #include "net/loop.h"
 #include "purge.h"
 
-#define PEAK_KEPT     (8u << 20) /* bytes of a queue whose memory is kept */
+#define PEAK_KEPT     (1u << 20) /* bytes of a queue whose memory is kept */
 #define TRIES_MAX     24         /* transactions that an insert may wait for room */
 #define HOUSEWORK_MAX 8          /* transactions in a row that only make room */
 #define TICK_MS       1000

@@ -13,6 +13,7 @@ KIBI, MEBI = 1 << 10, 1 << 20
 FOREIGN = 0.001  # the share of requests that a work of hits may see at the origin
 STORED = 0.9  # the share of a work's misses that have to be found again
 TRIES = 500  # requests after a restart, each for another object, one of which has to be a hit
+REST = 3  # seconds that a server has to give memory back after a burst
 
 
 @dataclass
@@ -267,6 +268,7 @@ class Objects(Work):
         if lost > 2000 * (1 - STORED):
             raise Failure(f"only {1 - lost / 2000:.0%} were stored")
         processes.settle(server.pid)
+        time.sleep(REST)
         self.filled[id(server)] = (empty, processes.memory(server.pid))
         return self.filled[id(server)]
 

@@ -290,24 +290,24 @@ START_TEST(learns_of_siblings)
 		const char *first, *second, *third, *path, *fields;
 		bool third_shared, waits, missing;
 	} rows[] = {
-		{3, "/d/a", "/d/b", "/d/c", "/d/x", "", false, false},
-		{3, "/d/a", "/d/b", "/d/c", "/d/x?q=/e/f", "", false, false},
-		{3, "/d/a?q=/1", "/d/a?q=/2", "/d/a?q=/3", "/d/x", "", false, false},
-		{2, "/d/a", "/d/b", "/e/c", "/d/x", "", false, false},
-		{1, "/e/b", "/e/c", "/d/a", "/d/x", "", false, false},
+		{3, "/d/a", "/d/b", "/d/c", "/d/x", "", false, false, false},
+		{3, "/d/a", "/d/b", "/d/c", "/d/x?q=/e/f", "", false, false, false},
+		{3, "/d/a?q=/1", "/d/a?q=/2", "/d/a?q=/3", "/d/x", "", false, false, false},
+		{2, "/d/a", "/d/b", "/e/c", "/d/x", "", false, false, false},
+		{1, "/e/b", "/e/c", "/d/a", "/d/x", "", false, false, false},
 		/* too few, the same one again, another folder, one above or below, none at all, the option's off */
-		{3, "/d/a", "/d/b", "/e/c", "/d/x", "", false, true},
-		{3, "/d/a", "/d/b", "/d/b", "/d/x", "", false, true},
-		{3, "/d/a", "/d/b", "/d/c", "/e/x", "", false, true},
-		{3, "/d/a", "/d/b", "/d/c", "/x", "", false, true},
-		{3, "/d/a", "/d/b", "/d/c", "/d/e/x", "", false, true},
-		{0, "/d/a", "/d/b", "/d/c", "/d/x", "", false, true},
+		{3, "/d/a", "/d/b", "/e/c", "/d/x", "", false, true, false},
+		{3, "/d/a", "/d/b", "/d/b", "/d/x", "", false, true, false},
+		{3, "/d/a", "/d/b", "/d/c", "/e/x", "", false, true, false},
+		{3, "/d/a", "/d/b", "/d/c", "/x", "", false, true, false},
+		{3, "/d/a", "/d/b", "/d/c", "/d/e/x", "", false, true, false},
+		{0, "/d/a", "/d/b", "/d/c", "/d/x", "", false, true, false},
 		/* others are answered otherwise who are known */
-		{3, "/d/a", "/d/b", "/d/c", "/d/x", "Cookie: a=b\r\n", false, true},
-		{3, "/d/a", "/d/b", "/d/c", "/d/x", "Authorization: Basic eA==\r\n", false, true},
+		{3, "/d/a", "/d/b", "/d/c", "/d/x", "Cookie: a=b\r\n", false, true, false},
+		{3, "/d/a", "/d/b", "/d/c", "/d/x", "Authorization: Basic eA==\r\n", false, true, false},
 		/* one could be shared */
-		{3, "/d/a", "/d/b", "/d/c", "/d/x", "", true, true},
-		{1, "/d/a", "/d/b", "/d/c", "/d/x", "", true, true},
+		{3, "/d/a", "/d/b", "/d/c", "/d/x", "", true, true, false},
+		{1, "/d/a", "/d/b", "/d/c", "/d/x", "", true, true, false},
 		/* what is not there tells nothing of what is */
 		{1, "/d/a", "/d/b", "/d/c", "/d/x", "", false, true, true},
 	};
