@@ -62,20 +62,21 @@ static struct claim *covering(struct claim_shard *sh, struct hash128 body, uint6
 	return best;
 }
 
-/* Takes a free place. */
-static bool begin(struct claims *c, uint32_t n, struct claim_shard *sh, const struct claim *as,
-                  struct claim_ref *out)
+static unsigned free_place(struct claim_shard *sh)
 {
 	unsigned i = 0;
 
 	while (i < CLAIMS_PER && get(&sh->of[i].id))
 		i++;
-	if (i == CLAIMS_PER)
-		return false;
-	sh->of[i] = *as;
-	*out = (struct claim_ref){n * CLAIMS_PER + i, __atomic_add_fetch(&c->next_id, 1, __ATOMIC_RELAXED)};
-	set(&sh->of[i].id, out->id);
-	return true;
+	return i;
+}
+
+static void begin(struct claims *c, uint32_t n, struct claim_shard *sh, unsigned place, const struct claim *as,
+                  struct claim_ref *out)
+{
+	sh->of[place] = *as;
+	*out = (struct claim_ref){n * CLAIMS_PER + place, __atomic_add_fetch(&c->next_id, 1, __ATOMIC_RELAXED)};
+	set(&sh->of[place].id, out->id);
 }
 
 int claims_take(struct claims *c, struct board_member me, struct hash128 body, uint64_t near,
@@ -84,6 +85,7 @@ int claims_take(struct claims *c, struct board_member me, struct hash128 body, u
 	uint32_t n = shard_of(body);
 	struct claim_shard *sh = lock(c, n);
 	struct claim *k = covering(sh, body, offset);
+	unsigned place = free_place(sh);
 	int ret = CLAIM_THEIRS;
 
 	*out = (struct claim_ref){0};
@@ -92,16 +94,17 @@ int claims_take(struct claims *c, struct board_member me, struct hash128 body, u
 		if (*at >= offset || offset - *at <= near)
 			goto out;
 		*end = *end < get(&k->end) ? *end : get(&k->end);
-		set(&k->end, offset);
+		if (place < CLAIMS_PER)
+			set(&k->end, offset);
 	}
 	for (unsigned i = 0; i < CLAIMS_PER; i++) {
 		k = &sh->of[i];
 		if (is_of(k, body) && k->first > offset && k->first < *end)
 			*end = k->first;
 	}
-	ret = begin(c, n, sh, &(struct claim){.body = body, .owner = me, .first = offset, .at = offset, .end = *end}, out)
-		      ? CLAIM_OURS
-		      : CLAIM_NONE;
+	ret = place < CLAIMS_PER ? CLAIM_OURS : CLAIM_NONE;
+	if (ret == CLAIM_OURS)
+		begin(c, n, sh, place, &(struct claim){.body = body, .owner = me, .first = offset, .at = offset, .end = *end}, out);
 out:
 	unlock(sh);
 	return ret;

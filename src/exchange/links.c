@@ -24,6 +24,7 @@
 #define PAYLOAD_MAX  (4u << 20)
 #define QUEUE_MAX    (8u << 20) /* bytes that wait for a member */
 #define BURST        64         /* messages taken in a turn */
+#define AGAIN_MS     100        /* without descriptors, before the next try to accept */
 
 /* On the wire. */
 struct frame {
@@ -63,6 +64,7 @@ struct links {
 	void *arg;
 	int fd;
 	struct net_poll *poll;
+	struct net_timer again; /* accepting goes on */
 	LIST_HEAD(, link) all;
 	unsigned n;
 	char *in; /* one message */
@@ -389,7 +391,7 @@ struct link *links_to(struct links *ls, struct board_member m)
 	struct sockaddr_un sa;
 	socklen_t len = address(ls, m, &sa);
 	struct link *l;
-	int fd;
+	int fd, err;
 
 	check_magic(ls, LINKS_MAGIC);
 	LIST_FOREACH(l, &ls->all, entry) {
@@ -399,10 +401,11 @@ struct link *links_to(struct links *ls, struct board_member m)
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return NULL;
-	if (connect(fd, (struct sockaddr *)&sa, len) == 0 && is_ours(fd))
+	err = connect(fd, (struct sockaddr *)&sa, len) ? errno : 0;
+	if (!err && is_ours(fd))
 		return link_new(ls, fd, &m);
 	/* Nobody listens there: members do so as long as they are on the board. */
-	if (errno == ECONNREFUSED)
+	if (err == ECONNREFUSED)
 		board_exit(ls->board, m);
 	close(fd);
 	return NULL;
@@ -416,13 +419,26 @@ static void on_accept(void *arg, int events)
 	for (unsigned n = 0; n < BURST; n++) {
 		int fd = accept4(ls->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-		if (fd < 0)
+		if (fd < 0) {
+			/* What waits there stays ready: without descriptors the loop would turn for nothing. */
+			if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+				net_poll_set(ls->poll, 0);
+				net_timer_set(&ls->again, AGAIN_MS);
+			}
 			return;
+		}
 		if (is_ours(fd))
 			link_new(ls, fd, NULL);
 		else
 			close(fd);
 	}
+}
+
+static void accept_again(struct net_timer *t)
+{
+	struct links *ls = container_of(t, struct links, again);
+
+	net_poll_set(ls->poll, NET_READ);
 }
 
 static int listen_on(struct links *ls)
@@ -450,6 +466,7 @@ struct links *links_new(struct net_loop *loop, struct board *board, const struct
 	*ls = (struct links){.magic = LINKS_MAGIC, .loop = loop, .board = board, .handlers = h,
 	                     .arg = arg, .fd = -1};
 	LIST_INIT(&ls->all);
+	net_timer_init(&ls->again, loop, accept_again);
 	ls->in = malloc(INLINE_MAX);
 	if (!ls->in || board_enter(board, &ls->me)) {
 		free(ls->in);
@@ -472,6 +489,7 @@ void links_free(struct links *ls)
 	check_magic(ls, LINKS_MAGIC);
 	while ((l = LIST_FIRST(&ls->all)))
 		link_end(l);
+	net_timer_stop(&ls->again);
 	net_poll_free(ls->poll);
 	if (ls->fd >= 0)
 		close(ls->fd);

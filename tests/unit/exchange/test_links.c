@@ -2,8 +2,10 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../../../src/exchange/links.h"
@@ -256,7 +258,40 @@ START_TEST(nonsense)
 }
 END_TEST
 
+static struct rlimit all;
+
+static void give_back(struct net_timer *t)
+{
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &all), 0);
+}
+
+/* Who can't be accepted for want of descriptors is accepted once there are some; until then the loop rests. */
+START_TEST(no_descriptors)
+{
+	struct board *board = setup();
+	struct link *l = links_to(a.links, links_me(b.links));
+	struct rlimit none;
+	struct net_timer later;
+	int next = dup(0);
+	clock_t begun = clock();
+
+	ck_assert_ptr_nonnull(l);
+	ck_assert_int_eq(link_send(l, &(struct link_message){.id = 9}, V(""), NULL, 0), 0);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &all), 0);
+	none = all;
+	none.rlim_cur = (rlim_t)next;
+	close(next);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	net_timer_init(&later, loop, give_back);
+	net_timer_set(&later, 700);
+	wait_for(1);
+	ck_assert_uint_eq(b.last.id, 9);
+	ck_assert_int_lt(clock() - begun, CLOCKS_PER_SEC / 2);
+	teardown(board);
+}
+END_TEST
+
 UNIT_MAIN("exchange/links", tcase_add_test(tc, to_and_fro);
           tcase_add_loop_test(tc, payloads, 0, (int)(sizeof(sizes) / sizeof(sizes[0])));
           tcase_add_test(tc, many); tcase_add_test(tc, too_large); tcase_add_test(tc, gone_member);
-          tcase_add_test(tc, nonsense);)
+          tcase_add_test(tc, nonsense); tcase_add_test(tc, no_descriptors);)
