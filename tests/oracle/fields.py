@@ -210,11 +210,24 @@ def resolve(ranges, length):
     return out
 
 
+def accepted_codings(value):
+    """Is any coding but identity acceptable by an Accept-Encoding (RFC 9110 12.5.3)?"""
+    for member in members(value):
+        coding, *rest = [p.strip(" \t").lower() for p in member.split(";")]
+        if coding != "identity" and not any(re.fullmatch(r"q=0(\.0{0,3})?", p) for p in rest):
+            return True
+        if coding in ("identity", "*") and rest:
+            return True     # it may be refused itself: not the same as having no word
+    return False
+
+
 def selecting(name, fields):
     """A request field's value in the form that Vary compares: what RFC 9111 4.1 lets a cache normalise."""
     value = fields.get(name)
     if value is None:
         return None
+    if name == "accept-encoding" and value and not accepted_codings(value):
+        return frozenset()  # whatever stands there, it comes to no coding at all (RFC 9110 12.5.3)
     if name in ("accept-encoding", "accept-language", "accept", "accept-charset"):
         out = set()
         for member in members(value):

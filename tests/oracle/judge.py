@@ -199,6 +199,8 @@ class Judge:
                     self.say("cautious", "bytes asked for twice", "RFC 9110 15.3.7.3", "those that are missing", again)
                     return
                 continue
+            if first.status == 416 and first.fields.get("if-range") != seen.query.get("if-range"):
+                continue    # to a range without the client's condition, which may make it void (RFC 9110 13.1.5)
             if first.status not in (0, 304, *ERRORS) and first.whole:
                 self.say("must", "asked twice", "RFC 9111 4", "one request", [e.status for e in seen.origin])
                 return
