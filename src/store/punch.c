@@ -22,6 +22,8 @@ struct pages {
 
 static int add_pages(struct pages *p, const void *list, size_t n)
 {
+	if (!n)
+		return 0;
 	if (n > PUNCH_PAGES_MAX - p->n)
 		n = PUNCH_PAGES_MAX - p->n;
 	if (n > p->cap - p->n) {
