@@ -13,7 +13,7 @@
 
 #define NEXT_READY_MS 60000
 #define QUIET_MAX_MS  2000
-#define QUIET_ROUNDS  2
+#define QUIET_ROUNDS  5 /* requests of connections that the kernel defers (accept_defer) are still coming */
 
 /* Tells everybody who asked so far. */
 static void answer(struct pool *p, int err, const char *text)

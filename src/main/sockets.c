@@ -188,7 +188,8 @@ bool sockets_serves(const struct endpoint *e, size_t i, unsigned index, unsigned
 }
 
 /* Lets the kernel drop every SYN that arrives at a listening socket, so that its accept queue only shrinks;
- * handshakes under way complete. TCP header: the flags are byte 13, SYN is bit 1. */
+ * handshakes under way complete. Newer kernels want CAP_NET_ADMIN for it; without it, who connects between the last
+ * accept and the close is reset. TCP header: the flags are byte 13, SYN is bit 1. */
 static void refuse_new(int fd)
 {
 	struct sock_filter code[] = {
