@@ -166,6 +166,10 @@ enum cache_fate {
 	CACHE_LEAVE,  /* it stays as it was: the request (no-store, Authorization) is not to leave a trace */
 	CACHE_REMOVE, /* it may be kept no longer (no-store, private, Vary: *, …) */
 };
+/* Does a 304 itself say that its cookies may be shared (RFC 9111 §7.3)? If not, they are for the one whose request was
+ * validated, and cache_freshen leaves them out. */
+bool cache_304_shares_cookies(const struct cache_options *o, const struct http_head *res304);
+
 /* The stored head updated by a 304, or by a HEAD's 200 (RFC 9111 §3.2, §4.3.4, §4.3.5): as cache_head_write, fields of
  * the new head replacing all of the same name but for Content-Length, Content-Encoding, Content-Range,
  * Content-Digest, a Set-Cookie that is not for all, and the ETag and digests of what the cache has compressed; Date is

@@ -204,7 +204,7 @@ bool cache_head_selects(const struct http_head *stored, const struct cache_meta 
 }
 
 /* RFC 9111 §3.2: all but what belongs to the message alone, and what the cache's own processing has changed. */
-static bool updatable(const struct http_field *f, bool recoded)
+static bool updatable(const struct http_field *f, bool cookies, bool recoded)
 {
 	if (f->hop)
 		return false;
@@ -219,6 +219,10 @@ static bool updatable(const struct http_field *f, bool recoded)
 	case HTTP_REPR_DIGEST:
 	case HTTP_ETAG: /* the stored one is weak by now */
 		return !recoded;
+	case HTTP_SET_COOKIE:
+		/* Meant for the one client whose request was validated, unless it says otherwise.
+		 */
+		return cookies;
 	default:
 		return true;
 	}
@@ -233,15 +237,24 @@ static bool replaced(const struct http_field *f, const struct http_field *by, un
 	return false;
 }
 
+bool cache_304_shares_cookies(const struct cache_options *o, const struct http_head *res304)
+{
+	struct cache_control cc;
+
+	cache_control_response(o, res304, &cc);
+	return cache_cookie_shareable(o, res304, &cc);
+}
+
 /* Fills `into`, whose fields have room for both heads' and a Date. */
-static void merge(const struct http_head *stored, const struct http_head *res304, struct view date, bool recoded,
-                  struct http_head *into)
+static void merge(const struct cache_options *o, const struct http_head *stored,
+                  const struct http_head *res304, struct view date, bool recoded, struct http_head *into)
 {
 	struct http_field *news = into->fields;
+	bool cookies = cache_304_shares_cookies(o, res304);
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < res304->nfields; i++) {
-		if (updatable(&res304->fields[i], recoded))
+		if (updatable(&res304->fields[i], cookies, recoded))
 			news[n++] = res304->fields[i];
 	}
 	/* RFC 9110 §6.6.1: without a Date it is dated when it arrives. */
@@ -262,22 +275,10 @@ static enum cache_fate fate_for(enum cache_reason why)
 		return CACHE_UPDATE;
 	case CACHE_STORE_REQUEST_NO_STORE:
 	case CACHE_STORE_AUTHORIZATION:
-	case CACHE_STORE_SET_COOKIE:
 		return CACHE_LEAVE;
 	default:
 		return CACHE_REMOVE;
 	}
-}
-
-/* A cookie is meant for the one client whose request was validated, unless the 304 itself says otherwise. */
-static bool personal(const struct cache_options *o, const struct http_head *res304)
-{
-	struct cache_control cc;
-
-	if (!http_find(res304, HTTP_SET_COOKIE, 0))
-		return false;
-	cache_control_response(o, res304, &cc);
-	return !cache_cookie_shareable(o, res304, &cc);
 }
 
 int cache_freshen(const struct cache_options *o, const struct http_head *req,
@@ -296,14 +297,12 @@ int cache_freshen(const struct cache_options *o, const struct http_head *req,
 	if (!merged.fields)
 		return LARDER_ENOMEM;
 	http_date_format(response_time, date);
-	merge(stored, res304, view_make(date, sizeof(date)), was->flags & CACHE_F_RECODED, &merged);
+	merge(o, stored, res304, view_make(date, sizeof(date)), was->flags & CACHE_F_RECODED, &merged);
 	cache_control_response(o, &merged, &cc);
 	cache_meta_fill(o, &merged, &cc, request_time, response_time, meta);
 	/* The content stays as it is stored, which the origin does not know of. */
 	meta->flags |= was->flags & CACHE_F_CONTENT;
 	fate = fate_for(cache_judge(o, req, &merged, &cc, meta));
-	if (fate == CACHE_UPDATE && personal(o, res304))
-		fate = CACHE_LEAVE;
 	/* It answers this request, and no other one. */
 	if (fate != CACHE_UPDATE)
 		meta->flags |= CACHE_F_NO_CACHE;

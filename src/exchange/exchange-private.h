@@ -137,6 +137,7 @@ struct exchange {
 	bool collapsed;              /* joined a fill that ran already */
 	bool impatient;              /* and left it, since its head did not come */
 	uint64_t joined_ms;
+	struct view cookies;         /* lines that its answer alone has */
 
 	/* A body that is stored in part (parts.h). */
 	struct part *part;           /* that is read; then `link` is among its readers */
@@ -448,6 +449,7 @@ struct fill {
 	struct net_timer telling;    /* many readers are told now and then */
 	struct net_timer patience;   /* of those who wait for its head */
 	uint64_t told;               /* how much had come then */
+	struct view cookies;         /* of a 304, for who asked */
 	uint64_t pace_ms;
 	unsigned removing;           /* invalidations that the answer waits for */
 	struct buf trailers;
@@ -506,6 +508,8 @@ unsigned fill_error_status(int err);
 void fill_forget_date(struct fill *f);
 /* What the connection says of the answer, into its meta. `content`: it has brought that as well. */
 void fill_note_transport(const struct fill *f, struct cache_meta *meta, bool content);
+/* Keeps a 304's cookies that are not stored. 0 or LARDER_ENOMEM. */
+int fill_take_cookies(struct fill *f, const struct http_head *res304);
 /* Why the origin is asked, for Cache-Status (RFC 9211 §2.2). */
 const char *fill_fwd_token(enum cache_reason why);
 

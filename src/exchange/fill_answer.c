@@ -158,7 +158,7 @@ static int on_304(struct fill *f, struct http_head *h)
 	                     f->info.response_time, length, &f->head, &f->meta);
 	buf_addv(&f->vary, f->old_vary);
 	buf_addv(&f->selecting, f->old_selecting);
-	if (fate < 0 || f->vary.err || f->selecting.err) {
+	if (fate < 0 || f->vary.err || f->selecting.err || fill_take_cookies(f, h)) {
 		f->mismatch = true;
 		return LARDER_ENOMEM;
 	}
@@ -517,6 +517,8 @@ static void serve(struct fill *f, struct exchange *x)
 		return;
 	x->origin = f->info.addr;
 	x->origin_status = f->status;
+	if (x == f->first)
+		x->cookies = arena_view(&x->arena, f->cookies);
 	if (f->revalidated)
 		serve_revalidated(f, x);
 	else

@@ -18,6 +18,26 @@ void fill_describe(struct fill *f, struct store_record *r)
 		addr_ip16(&f->info.addr, r->origin_ip);
 }
 
+int fill_take_cookies(struct fill *f, const struct http_head *res304)
+{
+	struct buf b;
+	int err;
+
+	if (!http_find(res304, HTTP_SET_COOKIE, 0) || cache_304_shares_cookies(&f->listener->cache, res304))
+		return 0;
+	buf_init(&b, KEY_BYTES);
+	for (unsigned i = 0; i < res304->nfields; i++) {
+		if (res304->fields[i].id != HTTP_SET_COOKIE)
+			continue;
+		buf_addv(&b, lines_raw(&res304->fields[i]));
+		BUF_ADD_LIT(&b, "\r\n");
+	}
+	f->cookies = arena_view(&f->arena, buf_view(&b));
+	err = b.err || !f->cookies.ptr ? LARDER_ENOMEM : 0;
+	buf_fini(&b);
+	return err;
+}
+
 static void on_committed(void *arg, int err)
 {
 	struct fill *f = arg;

@@ -61,6 +61,7 @@ void lines_generate(struct exchange *x, int64_t age, const struct cache_status *
 		buf_addv(b, buf_view(&x->env->via[came_by(cs->meta)]));
 	if (o->cache_status)
 		add_cache_status(x, cs);
+	buf_addv(b, x->cookies);
 	/* Half a line would run into the next one. */
 	if (b->err) {
 		b->len = from;

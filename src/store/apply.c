@@ -363,15 +363,20 @@ static int borrow_body(struct record *r, const struct record *from, struct buf *
 	return err;
 }
 
-static int apply_move(struct write *w, struct op *op, bool *fatal)
+/* What taking a row away may cost. */
+static struct write_cost removal(const struct record *r)
 {
-	static const struct write_cost removal = {
-	        .touch = {[DB_ENTRIES] = 2, [DB_QUEUES] = 2, [DB_URLS] = 1, [DB_BLOBS] = 1},
+	return (struct write_cost){
+	        .touch = {[DB_ENTRIES] = 2, [DB_QUEUES] = 2, [DB_URLS] = 1, [DB_BLOBS] = 1, [DB_TAGS] = tags_count(r->tags)},
 	        .add = {[DB_QUEUES] = 1},
 	};
+}
+
+static int apply_move(struct write *w, struct op *op, bool *fatal)
+{
 	struct hash128 hash = target(w, op);
 	struct record from, *r = &op->rec;
-	struct write_cost cost = removal;
+	struct write_cost cost;
 	uint64_t charge = 0;
 	struct buf body;
 	int ret = named(w, op, op->from, &from), err;
@@ -379,7 +384,7 @@ static int apply_move(struct write *w, struct op *op, bool *fatal)
 	*fatal = ret < 0;
 	if (ret <= 0)
 		return ret < 0 ? ret : LARDER_ENOENT;
-	cost.touch[DB_TAGS] = tags_count(from.tags);
+	cost = removal(&from);
 	/* Whoever fills a part knows it by its place. */
 	if (from.h.blob == RECORD_PART) {
 		if (!write_room(w, &cost, room_for_evictions(w->s->pool)))
@@ -443,24 +448,19 @@ static int apply_alias(struct write *w, struct op *op, bool *fatal)
 
 static int apply_remove_one(struct write *w, struct op *op, bool *fatal)
 {
-	static const struct write_cost cost = {
-	        .touch = {[DB_ENTRIES] = 2, [DB_QUEUES] = 2, [DB_URLS] = 1, [DB_BLOBS] = 1},
-	        .add = {[DB_QUEUES] = 1},
-	};
 	struct hash128 hash = target(w, op);
+	struct write_cost cost;
 	struct record r;
-	int ret;
+	int ret = named(w, op, hash, &r);
 
+	*fatal = ret < 0;
+	if (ret <= 0)
+		return ret < 0 ? ret : LARDER_ENOENT;
+	cost = removal(&r);
 	if (!write_room(w, &cost, room_for_evictions(w->s->pool)))
 		return APPLY_NO_ROOM;
 	*fatal = true;
-	ret = named(w, op, hash, &r);
-	if (ret == 0) {
-		*fatal = false;
-		return LARDER_ENOENT;
-	}
-	if (ret == 1)
-		ret = row_drop(w, hash, &r, NULL);
+	ret = row_drop(w, hash, &r, NULL);
 	if (!ret)
 		stat_add_mt(&w->s->stats->removals, 1);
 	return ret;

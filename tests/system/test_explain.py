@@ -5,16 +5,12 @@ import re
 import threading
 
 import pytest
-from harness.explain import agree, ask, send
+from harness.explain import BIG, ETAG, FRESH, STALE, agree, ask, send
 from harness.message import answer, http_date
 from harness.origin import raw_script
 from harness.wait import free_port, until
 
 NUMBERS = itertools.count()
-ETAG = 'ETag: "v"'
-FRESH = ["Cache-Control: max-age=6000", ETAG]
-STALE = ["Cache-Control: max-age=60", "Age: 600", ETAG]
-BIG = bytes(range(256)) * 1200  # not inline
 
 
 @pytest.fixture(scope="module")

@@ -4,14 +4,9 @@ import json
 import subprocess
 
 import pytest
-from harness.explain import ask
+from harness.explain import BIG, FRESH, STALE, ask
 from harness.message import answer
 from harness.wait import until
-
-ETAG = 'ETag: "v"'
-FRESH = ["Cache-Control: max-age=6000", ETAG]
-STALE = ["Cache-Control: max-age=60", "Age: 600", ETAG]
-BIG = bytes(range(256)) * 1200  # not inline
 
 
 @pytest.fixture(scope="module")

@@ -257,7 +257,8 @@ class TrafficServer(Server):
         directory = 10 * self.settings.cap / AVERAGE
         time.sleep(3 * self.sync + 1.5 * directory / (4 * MEBI))
 
-    def prepare(self):
+    def lay_out(self, cap):
+        """Its folders and all of its files but records.config."""
         root = {"prefix": "/usr", "exec_prefix": "/usr", "bindir": "/usr/bin", "sbindir": "/usr/bin",
                 "sysconfdir": self.dir / "etc", "datadir": self.dir, "includedir": "/usr/include",
                 "libdir": "/usr/lib/trafficserver", "libexecdir": "/usr/lib/trafficserver/modules",
@@ -266,16 +267,19 @@ class TrafficServer(Server):
         (self.dir / "runroot.yaml").write_text("".join(f"{key}: {value}\n" for key, value in root.items()))
         for name in ("etc", "run", "logs", "cache"):
             (self.dir / name).mkdir()
-        user = "#-1" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
-        self.template("ats-records.config", "etc/records.config", user=user, sync=self.sync,
-                      average=AVERAGE)
         (self.dir / "etc/remap.config").write_text(f"map / http://127.0.0.1:{self.origin}/\n")
-        (self.dir / "etc/storage.config").write_text(f"{self.dir}/cache {self.settings.cap}\n")
+        (self.dir / "etc/storage.config").write_text(f"{self.dir}/cache {cap}\n")
         for name in ("plugin.config", "ssl_multicert.config", "hosting.config", "volume.config", "parent.config"):
             (self.dir / "etc" / name).write_text("")
         allow = Path("/etc/trafficserver/ip_allow.yaml")
         if allow.exists():
             shutil.copy(allow, self.dir / "etc/ip_allow.yaml")
+
+    def prepare(self):
+        self.lay_out(self.settings.cap)
+        user = "#-1" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+        self.template("ats-records.config", "etc/records.config", user=user, sync=self.sync,
+                      average=AVERAGE)
 
     def command(self):
         return [self.path(self.bench), f"--run-root={self.dir}/runroot.yaml"]

@@ -4,7 +4,6 @@ import http.client
 import os
 import pwd
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from string import Template
@@ -114,22 +113,8 @@ class TrafficServer(Peer, servers.TrafficServer):
     title = "Traffic Server"
 
     def prepare(self):
-        root = {"prefix": "/usr", "exec_prefix": "/usr", "bindir": "/usr/bin", "sbindir": "/usr/bin",
-                "sysconfdir": self.dir / "etc", "datadir": self.dir, "includedir": "/usr/include",
-                "libdir": "/usr/lib/trafficserver", "libexecdir": "/usr/lib/trafficserver/modules",
-                "localstatedir": self.dir, "runtimedir": self.dir / "run", "logdir": self.dir / "logs",
-                "cachedir": self.dir / "cache"}
-        (self.dir / "runroot.yaml").write_text("".join(f"{key}: {value}\n" for key, value in root.items()))
-        for name in ("etc", "run", "logs", "cache"):
-            (self.dir / name).mkdir()
+        self.lay_out("256M")
         self.template("ats-records.config", "etc/records.config")
-        (self.dir / "etc/remap.config").write_text(f"map / http://127.0.0.1:{self.origin}/\n")
-        (self.dir / "etc/storage.config").write_text(f"{self.dir}/cache 256M\n")
-        for name in ("plugin.config", "ssl_multicert.config", "hosting.config", "volume.config", "parent.config"):
-            (self.dir / "etc" / name).write_text("")
-        allow = Path("/etc/trafficserver/ip_allow.yaml")
-        if allow.exists():
-            shutil.copy(allow, self.dir / "etc/ip_allow.yaml")
 
 
 class Apache(Peer, servers.Apache):

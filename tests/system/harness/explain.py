@@ -2,6 +2,10 @@
 
 import json
 
+ETAG = 'ETag: "v"'
+FRESH = ["Cache-Control: max-age=6000", ETAG]
+STALE = ["Cache-Control: max-age=60", "Age: 600", ETAG]
+BIG = bytes(range(256)) * 1200  # not inline
 SLACK = 300  # seconds that a busy machine may lose between two looks
 
 
