@@ -579,15 +579,6 @@ struct step step_purge(struct exchange *x);
 /* The exchange ends before the store has called back. */
 void purge_forget(struct exchange *x);
 
-/* ---- tunnel.c ---- */
-void tunnel_abandon(struct exchange_env *env);
-struct step step_connect(struct exchange *x);
-/* The origin switched protocols: the 101 goes out, then both are relayed. */
-void tunnel_switched(struct exchange *x, const struct http_head *head, struct net_stream stream,
-                     const struct origin_info *info);
-/* The exchange ends before the socket was handed over. */
-void tunnel_drop(struct exchange *x);
-
 /* ---- page.c ---- */
 /* Nothing is fetched: the page that says so. */
 struct step reply_offline(struct exchange *x);

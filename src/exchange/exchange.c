@@ -1,4 +1,5 @@
 #include "parts.h"
+#include "tunnel.h"
 
 #include <stdlib.h>
 

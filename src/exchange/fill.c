@@ -1,4 +1,5 @@
 #include "explain.h"
+#include "tunnel.h"
 #include "store/purge.h"
 
 #include <stdlib.h>

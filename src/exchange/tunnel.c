@@ -1,4 +1,4 @@
-#include "exchange-private.h"
+#include "tunnel.h"
 
 #include <stdlib.h>
 #include <unistd.h>
