@@ -95,7 +95,7 @@ struct exchange_explanation {
 	struct view option;
 
 	/* What the whole daemon knows. */
-	bool offline, unshareable, origin_down;
+	bool offline, unshareable, siblings_unshareable, origin_down;
 
 	bool has_response;
 	struct exchange_judged response;

@@ -49,6 +49,7 @@ static void note_verdict(struct explainer *ex, struct exchange *x)
 	if (!x->key_text.len)
 		return;
 	out->unshareable = unshareable_known(x);
+	out->siblings_unshareable = unshareable_likely(x);
 	out->origin_down = down_doubted(x);
 }
 

@@ -250,6 +250,7 @@ static void daemon_knows(struct buf *out, const struct explained *d)
 	if (!d->running)
 		return;
 	flag(out, "unshareable", d->e->unshareable);
+	flag(out, "siblings_unshareable", d->e->siblings_unshareable);
 	flag(out, "origin_down", d->e->origin_down);
 }
 

@@ -348,6 +348,8 @@ static void known(const struct explained *d, struct buf *out)
 		put_line(out, "offline", V("on: nothing is fetched"));
 	if (e->unshareable)
 		put_line(out, "shared", V("no: an answer to this was lately none for others, so that nobody waits for another's (option unshareable_time)"));
+	else if (e->siblings_unshareable)
+		put_line(out, "shared", V("no: lately the answers in this folder were none for others, so that nobody waits for another's (option unshareable_siblings)"));
 	if (e->collapsed)
 		put_line(out, "shared", V("a fetch that it would wait for is under way"));
 	if (e->origin_down)

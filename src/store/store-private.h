@@ -263,6 +263,7 @@ struct writer {
 	bool cramped;      /* the last transaction had no room for all it was given */
 	unsigned short_of; /* transactions in a row that gave back less than was wanted */
 	uint64_t peak; /* of bytes, since memory was given back; under the lock */
+	uint64_t weight; /* of what is in the queue: bytes of rows and of body files; under the lock */
 	uint64_t began_ms; /* the last batch */
 	uint64_t synced_ms, sweep_ms;
 	unsigned sweep_dir; /* 256: no sweep is going on */

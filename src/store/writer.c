@@ -66,13 +66,19 @@ static void woken(void *arg)
 	files_purge(s);
 }
 
+/* Evictions and commits keep up with what a batch writes, be it to the index or to files. */
+static uint64_t weight(const struct op *op)
+{
+	return op->bytes + (op->rec.h.blob == RECORD_BLOB ? op->rec.h.length : op->extent.end - op->extent.first);
+}
+
 /* Called with the lock. It is woken for the first op, for a full batch, and for what cannot wait.
  */
 static void rouse(const struct store_options *o, struct writer *w, bool now)
 {
 	if (w->rest == REST_IDLE ||
 	    (w->rest == REST_PACE && (now || w->urgent || w->queued >= (uint64_t)o->batch_records ||
-	                              w->bytes >= o->batch_bytes)))
+	                              w->weight >= o->batch_bytes)))
 		pthread_cond_signal(&w->work);
 }
 
@@ -89,6 +95,7 @@ int writer_queue(struct store *s, struct op *op)
 	} else {
 		TAILQ_INSERT_TAIL(&w->queue, op, link);
 		w->bytes += op->bytes;
+		w->weight += weight(op);
 		w->peak = w->bytes > w->peak ? w->bytes : w->peak;
 		w->queued++;
 		w->urgent += op_urgent(op);
@@ -137,12 +144,6 @@ static void breathe(struct writer *w)
 	pthread_mutex_unlock(&w->lock);
 }
 
-/* Evictions and commits keep up with what a batch writes, be it to the index or to files. */
-static uint64_t weight(const struct op *op)
-{
-	return op->bytes + (op->rec.h.blob == RECORD_BLOB ? op->rec.h.length : op->extent.end - op->extent.first);
-}
-
 /* May the batch wait for company? Called with the lock. */
 static bool may_pace(const struct store *s)
 {
@@ -150,7 +151,7 @@ static bool may_pace(const struct store *s)
 	const struct writer *w = &s->writer;
 
 	return !w->stop && !w->duties && !w->urgent && !waits_any(s) &&
-	       w->queued < (uint64_t)o->batch_records && w->bytes < o->batch_bytes &&
+	       w->queued < (uint64_t)o->batch_records && w->weight < o->batch_bytes &&
 	       clock_mono_ms() < w->began_ms + o->commit_delay;
 }
 
@@ -175,6 +176,7 @@ static bool take(struct store *s, struct batch *b, unsigned *duties)
 		TAILQ_INSERT_TAIL(&b->ops, op, link);
 		b->n++;
 		b->bytes += weight(op);
+		count_down(&w->weight, weight(op));
 		w->urgent -= op_urgent(op);
 	}
 	*duties = w->duties;

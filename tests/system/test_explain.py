@@ -231,6 +231,21 @@ def test_what_could_not_be_shared(larder, origin):
     agree(ask(d, url), d.get(url), origin.last("/private"))
 
 
+def test_what_siblings_could_not_share(larder, origin):
+    """What a folder's answers were is foretold for what is not known in it."""
+    d = larder("forward", options=["unshareable_siblings=2"])
+    origin.on("*", answer(b"x", fields=["Cache-Control: private"]))
+    for name in ("a", "b"):
+        assert ask(d, origin.url("/f/new"))["siblings_unshareable"] is False
+        d.get(origin.url(f"/f/{name}"))
+    said = ask(d, origin.url("/f/new"))
+    assert said["siblings_unshareable"] is True and said["unshareable"] is False
+    assert "option unshareable_siblings" in d.ctl("explain", origin.url("/f/new")).stdout
+    assert d.stat("exchange.not_awaited") == 0
+    d.get(origin.url("/f/new"))
+    assert d.stat("exchange.not_awaited") == 1
+
+
 def test_what_credentials_could_not_share(larder, origin):
     """RFC 9111 §3.5: that an answer to credentials is for nobody else is remembered beside what is known of the others."""
     d = larder("forward")
