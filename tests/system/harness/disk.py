@@ -36,11 +36,12 @@ class Disk:
             self._take_shm(size, e)
 
     def _mount(self, size):
-        old = os.open("/proc/thread-self/ns/mnt", os.O_RDONLY)
+        old = [os.open(path, os.O_RDONLY) for path in ("/proc/thread-self/ns/mnt", "/")]
         try:
             _call("unshare", CLONE_NEWNS)
         except OSError:
-            os.close(old)
+            for fd in old:
+                os.close(fd)
             raise
         self.old = old
         self.path = Path(tempfile.mkdtemp(prefix="larder-disk-", dir="/tmp"))
@@ -93,8 +94,13 @@ class Disk:
         if self.old is not None:
             libc.umount2(bytes(self.path), MNT_DETACH)
             here = os.getcwd()
-            _call("setns", self.old, CLONE_NEWNS)
+            namespace, root = self.old
+            _call("setns", namespace, CLONE_NEWNS)
+            # Where the thread's root was another one than the namespace's.
+            os.fchdir(root)
+            os.chroot(".")
             os.chdir(here)
-            os.close(self.old)
+            os.close(namespace)
+            os.close(root)
             self.old = None
             self.path.rmdir()
