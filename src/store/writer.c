@@ -359,9 +359,9 @@ static void complain(struct store *s, const struct op *op)
 {
 	static uint64_t told;
 
-	stat_add_mt(op->err == LARDER_ENOSPC ? &s->stats->refused_full : &s->stats->errors, 1);
 	log_limited(&told, LOG_L_WARNING, "store: a response is not %s: %s",
 	            op->kind == OP_INSERT ? "stored" : "changed", larder_strerror(op->err));
+	stat_add_mt(op->err == LARDER_ENOSPC ? &s->stats->refused_full : &s->stats->errors, 1);
 }
 
 static void hand_over(struct store *s, struct batch *b, bool moved, int err)
